@@ -1,0 +1,120 @@
+//! What user space tells the kernel half about each process and thread, and the counters that
+//! come back with it.
+
+use crate::layout::InterpreterLayout;
+
+/// How many processes can be followed at once.
+pub const MAX_PROCESSES: u32 = 4096;
+
+/// How many threads can be followed at once.
+pub const MAX_THREADS: u32 = 65_536;
+
+/// A followed process: the value of the map `PROCESSES`, whose key is the pid.
+///
+/// A forked child gets a copy with the counters set to zero; `exec` removes it.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct ProcessConfig {
+    /// Address of the word that points to the thread state of the thread that holds the GIL.
+    pub holder: u64,
+    /// Address of the word that points to the first thread state; zero if the process runs no
+    /// Python that is known, and then no stack is walked.
+    pub threads_head: u64,
+    /// Where the walk finds things.
+    pub layout: InterpreterLayout,
+    /// How often an allocator probe was hit; the kernel half counts.
+    pub hits: u64,
+    /// How often another program ran for the process; the kernel half counts.
+    pub runs: u64,
+    /// Nanoseconds spent in all programs; the kernel half counts.
+    pub handler_ns: u64,
+}
+
+/// What is known about a thread of a followed process: the value of the map `THREADS`, whose key
+/// is the thread id.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct ThreadSlot {
+    /// The thread's Python thread state as it was last found; zero if it never was.
+    pub thread_state: u64,
+    /// Bytes of the request that has entered the allocator and not yet returned.
+    pub pending_size: u64,
+    /// The block that the request wants to replace.
+    pub pending_previous: u64,
+    /// The stack pointer at the request's entry, which tells a nested call from a stale entry.
+    pub pending_stack: u64,
+    /// A [`Request`], or zero if none is pending.
+    pub pending: u32,
+    /// Keeps the size a multiple of eight.
+    pub reserved: u32,
+}
+
+/// Which function of an allocator a probe stands in: the cookie of the probes at allocators'
+/// entries, and what a thread has pending.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u32)]
+pub enum Request {
+    /// `malloc(size)`.
+    Malloc = 1,
+    /// `calloc(count, size)`.
+    Calloc = 2,
+    /// `realloc(block, size)`.
+    Realloc = 3,
+    /// `free(block)`.
+    Free = 4,
+    /// Pymalloc asks for an arena: `alloc(ctx, size)`.
+    Arena = 5,
+}
+
+impl Request {
+    /// Reads a request that came as a cookie or from a slot.
+    pub const fn from_wire(raw: u64) -> Option<Self> {
+        Some(match raw {
+            1 => Self::Malloc,
+            2 => Self::Calloc,
+            3 => Self::Realloc,
+            4 => Self::Free,
+            5 => Self::Arena,
+            _ => return None,
+        })
+    }
+}
+
+/// Requests up to this size belong to pymalloc and are not blocks of their own.
+pub const SMALL_REQUEST: u64 = 512;
+
+/// The cookie of a probe at the branch where pymalloc has just taken a pool: which registers
+/// hold the pool and its size class.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PoolCookie {
+    /// Number of the register that holds the pool, in the order of x86's encoding (0 is `rax`).
+    pub pool: u8,
+    /// Number of the register that holds the size class.
+    pub size_class: u8,
+}
+
+impl PoolCookie {
+    /// The cookie as the kernel carries it.
+    pub const fn to_wire(self) -> u64 {
+        (self.pool as u64) | ((self.size_class as u64) << 8)
+    }
+
+    /// The cookie as it was.
+    pub const fn from_wire(raw: u64) -> Self {
+        Self {
+            pool: raw as u8,
+            size_class: (raw >> 8) as u8,
+        }
+    }
+}
+
+const _: () = assert!(size_of::<ProcessConfig>() == 80);
+const _: () = assert!(size_of::<ThreadSlot>() == 40);
+
+#[cfg(feature = "user")]
+mod pod {
+    // SAFETY: integers only, no padding (the sizes are asserted above), any bytes are valid.
+    unsafe impl aya::Pod for super::ProcessConfig {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::ThreadSlot {}
+}

@@ -1,0 +1,136 @@
+//! The records that the kernel half writes into the ring buffer.
+//!
+//! Two sizes: [`PlainEvent`], and [`StackEvent`] for what comes with a Python stack. Both start
+//! with the same [`EventHeader`], whose `kind` tells which it is. Enums travel as integers and
+//! come back through `from_wire`, because bytes from outside are not yet an enum.
+
+use crate::walk::{MAX_FRAMES, RawFrame};
+
+/// What happened.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u32)]
+pub enum EventKind {
+    /// With stack. A block over 512 bytes was handed out: `address`, `size`; `previous` is the block
+    /// that a `realloc` gave up for it, or zero.
+    BlockAllocated = 1,
+    /// Plain. A block was given back: `address`.
+    BlockFreed = 2,
+    /// With stack. Pymalloc took a pool: `address` of the pool, `detail` the size class.
+    PoolOpened = 3,
+    /// With stack. `mmap` returned `address` for `size` bytes; `detail` is an [`Origin`].
+    Mapped = 4,
+    /// Plain. `munmap` took away `size` bytes at `address`.
+    Unmapped = 5,
+    /// With stack. `mremap` made `size` bytes at `address` out of `previous_size` at `previous`;
+    /// `detail` is an [`Origin`].
+    Remapped = 6,
+    /// With stack. `brk` set the end of the heap to `address`; `detail` is an [`Origin`].
+    BreakMoved = 7,
+    /// With stack. The page of `address` was touched; stands for `size` page faults.
+    PageTouched = 8,
+    /// Plain. The process forked: `address` is the child's pid.
+    Forked = 9,
+    /// Plain. The process runs another program now.
+    Execed = 10,
+    /// Plain. The last thread of the process ended.
+    Exited = 11,
+}
+
+impl EventKind {
+    /// Reads a kind that came through the ring buffer.
+    pub const fn from_wire(raw: u32) -> Option<Self> {
+        Some(match raw {
+            1 => Self::BlockAllocated,
+            2 => Self::BlockFreed,
+            3 => Self::PoolOpened,
+            4 => Self::Mapped,
+            5 => Self::Unmapped,
+            6 => Self::Remapped,
+            7 => Self::BreakMoved,
+            8 => Self::PageTouched,
+            9 => Self::Forked,
+            10 => Self::Execed,
+            11 => Self::Exited,
+            _ => return None,
+        })
+    }
+}
+
+/// Who asked the kernel for address space.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u32)]
+pub enum Origin {
+    /// The program itself, as far as the probes can see.
+    Program = 0,
+    /// The C library's allocator, inside a call that is measured as a block.
+    BlockAllocator = 1,
+    /// Pymalloc, for an arena.
+    ArenaAllocator = 2,
+}
+
+impl Origin {
+    /// Reads an origin that came through the ring buffer.
+    pub const fn from_wire(raw: u32) -> Option<Self> {
+        Some(match raw {
+            0 => Self::Program,
+            1 => Self::BlockAllocator,
+            2 => Self::ArenaAllocator,
+            _ => return None,
+        })
+    }
+}
+
+/// What all records start with.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct EventHeader {
+    /// An [`EventKind`].
+    pub kind: u32,
+    /// Thread group id, in the initial pid namespace.
+    pub pid: u32,
+    /// Thread id, in the initial pid namespace.
+    pub tid: u32,
+    /// A number whose meaning depends on the kind.
+    pub detail: u32,
+    /// Nanoseconds since boot.
+    pub time_ns: u64,
+    /// An address whose meaning depends on the kind.
+    pub address: u64,
+}
+
+/// A record without a stack.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct PlainEvent {
+    /// What all records start with.
+    pub header: EventHeader,
+    /// Bytes, where the kind has a size.
+    pub size: u64,
+}
+
+/// A record with the Python stack of the thread.
+///
+/// There is no implicit padding. Frames from `frame_count` on are whatever the ring held before.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct StackEvent {
+    /// What all records start with.
+    pub header: EventHeader,
+    /// Bytes, where the kind has a size.
+    pub size: u64,
+    /// An older address, where the kind has one.
+    pub previous: u64,
+    /// The older size, where the kind has one.
+    pub previous_size: u64,
+    /// Why the walk stopped: a [`WalkEnd`](crate::walk::WalkEnd).
+    pub walk_end: u32,
+    /// How many of `frames` are set.
+    pub frame_count: u32,
+    /// Innermost frame first.
+    pub frames: [RawFrame; MAX_FRAMES],
+}
+
+const _: () = assert!(size_of::<EventHeader>() == 32);
+const _: () = assert!(size_of::<PlainEvent>() == 40);
+const _: () = assert!(size_of::<StackEvent>() == 64 + 16 * MAX_FRAMES);
+const _: () = assert!(align_of::<StackEvent>() == 8, "ring buffer alignment");

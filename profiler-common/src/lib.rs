@@ -1,0 +1,17 @@
+//! What the kernel half and the user half share: the records that cross the ring buffer, the
+//! maps' keys and values, the interpreter layout row, the catalogue of losses, and the walk
+//! over Python frames.
+//!
+//! Nothing here does I/O, allocates or knows a Python version. What only one half needs
+//! belongs to that half.
+#![no_std]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod config;
+pub mod event;
+pub mod layout;
+pub mod loss;
+pub mod memory;
+pub mod walk;

@@ -1,0 +1,209 @@
+//! The walk over the Python frames of a thread, from the innermost one outwards.
+
+use crate::{
+    layout::{FrameEntry, InterpreterLayout},
+    memory::ReadMemory,
+};
+
+/// How many frames a stack keeps; the outermost ones are cut off beyond it.
+pub const MAX_FRAMES: usize = 128;
+
+/// How many frames that stand for C code are passed over before the walk gives up.
+const MAX_STEPS: usize = MAX_FRAMES + 64;
+
+/// How many thread states are looked at to find the one of a thread that does not hold the GIL.
+pub const MAX_THREAD_STATES: usize = 64;
+
+/// A frame before its names are looked up.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[repr(C)]
+pub struct RawFrame {
+    /// Address of the code object.
+    pub code: u64,
+    /// Numbers of the code object folded into one; another object at the same address has
+    /// another fingerprint, most likely.
+    pub fingerprint: u32,
+    /// Offset of the instruction from the first one, in bytes.
+    pub instruction: i32,
+}
+
+const _: () = assert!(size_of::<RawFrame>() == 16);
+
+/// Why a walk stopped.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u32)]
+pub enum WalkEnd {
+    /// It reached the outermost frame.
+    Complete = 0,
+    /// A read of the target's memory failed.
+    Unreadable = 1,
+    /// The stack has more frames than fit.
+    TooDeep = 2,
+    /// The thread has no Python thread state.
+    NoThreadState = 3,
+    /// The process runs no Python that is known.
+    NoInterpreter = 4,
+}
+
+impl WalkEnd {
+    /// Reads an end that came through the ring buffer.
+    pub const fn from_wire(raw: u32) -> Option<Self> {
+        Some(match raw {
+            0 => Self::Complete,
+            1 => Self::Unreadable,
+            2 => Self::TooDeep,
+            3 => Self::NoThreadState,
+            4 => Self::NoInterpreter,
+            _ => return None,
+        })
+    }
+}
+
+/// Folds the numbers that tell code objects apart into one.
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "the verifier sees one function, not a call"
+)]
+pub const fn fingerprint(arguments: u32, keyword_only: u32, flags: u32, first_line: u32) -> u32 {
+    (arguments << 25)
+        .wrapping_add(keyword_only << 18)
+        .wrapping_add(flags << 10)
+        .wrapping_add(first_line)
+}
+
+/// Finds the thread state of the thread whose `pthread_self()` is `thread_id`.
+///
+/// The holder of the GIL is nearly always the one that allocates. `remembered` is what an
+/// earlier call for this thread returned. Both are believed only if they name the thread.
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "the verifier sees one function, not a call"
+)]
+pub fn find_thread_state<M: ReadMemory>(
+    memory: &M,
+    layout: &InterpreterLayout,
+    holder: u64,
+    remembered: u64,
+    threads_head: u64,
+    thread_id: u64,
+) -> Option<u64> {
+    let belongs = |state: u64| {
+        state != 0
+            && memory.read_word(state.wrapping_add(u64::from(layout.thread_id))) == Some(thread_id)
+    };
+    if let Some(state) = memory.read_word(holder)
+        && belongs(state)
+    {
+        return Some(state);
+    }
+    if belongs(remembered) {
+        return Some(remembered);
+    }
+    let mut state = memory.read_word(threads_head)?;
+    for _ in 0..MAX_THREAD_STATES {
+        if state == 0 {
+            return None;
+        }
+        if belongs(state) {
+            return Some(state);
+        }
+        state = memory.read_word(state.wrapping_add(u64::from(layout.thread_next)))?;
+    }
+    None
+}
+
+/// Fills `frames` from the innermost frame of `thread_state` outwards and returns how many it
+/// filled, and why it stopped.
+///
+/// The loop is bounded by a constant, which is what lets the verifier accept it.
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "the verifier sees one function, not a call"
+)]
+pub fn walk_frames<M: ReadMemory>(
+    memory: &M,
+    layout: &InterpreterLayout,
+    thread_state: u64,
+    frames: &mut [RawFrame; MAX_FRAMES],
+) -> (u32, WalkEnd) {
+    let Some(mut frame) = innermost_frame(memory, layout, thread_state) else {
+        return (0, WalkEnd::Unreadable);
+    };
+    let mut count: usize = 0;
+    for _ in 0..MAX_STEPS {
+        if frame == 0 {
+            return (count as u32, WalkEnd::Complete);
+        }
+        if count >= MAX_FRAMES {
+            break;
+        }
+        let Some(fields) = memory.read::<FRAME_BYTES>(frame) else {
+            return (count as u32, WalkEnd::Unreadable);
+        };
+        frame = fields.word(layout.frame_previous);
+        if u16::from(fields.byte(layout.frame_owner)) >= layout.shim_owner {
+            continue;
+        }
+        let code = fields.word(layout.frame_code) & !u64::from(layout.code_tag);
+        if code == 0 {
+            // The frame is being set up or torn down.
+            continue;
+        }
+        let bytecode = code.wrapping_add(u64::from(layout.code_bytecode));
+        frames[count] = RawFrame {
+            code,
+            fingerprint: read_fingerprint(memory, layout, code),
+            instruction: fields.word(layout.frame_instruction).wrapping_sub(bytecode) as i32,
+        };
+        count += 1;
+    }
+    (count as u32, WalkEnd::TooDeep)
+}
+
+/// The part of a frame that is read at once. Every `_PyInterpreterFrame` has at least these
+/// bytes: 72 of its own and one slot of its value stack.
+const FRAME_BYTES: usize = 80;
+
+/// The part of a code object that holds the numbers of its fingerprint.
+const NUMBER_BYTES: usize = 32;
+
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "the verifier sees one function, not a call"
+)]
+fn innermost_frame<M: ReadMemory>(
+    memory: &M,
+    layout: &InterpreterLayout,
+    thread_state: u64,
+) -> Option<u64> {
+    let entry = memory.read_word(thread_state.wrapping_add(u64::from(layout.thread_frame)))?;
+    if layout.entry == FrameEntry::ThroughCFrame as u32 {
+        return memory.read_word(entry.wrapping_add(u64::from(layout.cframe_frame)));
+    }
+    Some(entry)
+}
+
+/// The fingerprint of a code object; zero if it cannot be read now, which user space takes for
+/// "unknown": the page may only be swapped out.
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "the verifier sees one function, not a call"
+)]
+pub fn read_fingerprint<M: ReadMemory>(memory: &M, layout: &InterpreterLayout, code: u64) -> u32 {
+    let Some(numbers) =
+        memory.read::<NUMBER_BYTES>(code.wrapping_add(u64::from(layout.code_numbers)))
+    else {
+        return 0;
+    };
+    fingerprint(
+        numbers.half(layout.number_arguments),
+        numbers.half(layout.number_keyword_only),
+        numbers.half(layout.number_flags),
+        numbers.half(layout.number_first_line),
+    )
+}

@@ -1,0 +1,175 @@
+//! What changed during one interval of a recording.
+
+use std::time::Duration;
+
+use super::{Losses, ProcessKey, StackId};
+
+/// What changed during one interval. Times are counted from the start of the recording.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Interval {
+    /// When it started.
+    pub start: Duration,
+    /// When it ended.
+    pub end: Duration,
+    /// What was measured at each stack; at most one entry for each process, stack and meter.
+    pub changes: Vec<Change>,
+    /// How large the processes were at its end.
+    pub censuses: Vec<Census>,
+    /// What became of processes.
+    pub lifecycles: Vec<Lifecycle>,
+    /// What was not measured.
+    pub losses: Losses,
+}
+
+/// What a process did at one stack during an interval, as seen by one meter.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Change {
+    /// The process.
+    pub process: ProcessKey,
+    /// The stack at which memory was got. What is given back counts where it was got.
+    pub stack: StackId,
+    /// What was counted.
+    pub meter: Metered,
+    /// The counts.
+    pub counters: Counters,
+}
+
+/// What a counter counts. No byte is counted by two meters whose sums are added up:
+/// `Block` and `Pool` are disjoint; `Mapping` and `Page` look at the same memory from below.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Metered {
+    /// Blocks over 512 bytes: each is seen when it is handed out and when it is given back.
+    Block,
+    /// Small blocks, seen through pymalloc's pools: what lives in the pools that this stack opened
+    /// while recording. Bytes got are a lower bound, what lives is a sample (one pool stands for
+    /// what all lines put into it).
+    Pool,
+    /// Address space from `mmap` and `brk`, exact to the byte.
+    Mapping,
+    /// Fresh pages touched, sampled: one page fault in so many.
+    Page,
+}
+
+impl Metered {
+    /// All meters.
+    pub const ALL: [Self; 4] = [Self::Block, Self::Pool, Self::Mapping, Self::Page];
+
+    /// The stable name, as it stands in recordings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Block => "block",
+            Self::Pool => "pool",
+            Self::Mapping => "mapping",
+            Self::Page => "page",
+        }
+    }
+
+    /// Finds a meter by its stable name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|meter| meter.name() == name)
+    }
+}
+
+/// Sums over an interval.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counters {
+    /// Bytes got.
+    pub bytes_in: u64,
+    /// How many pieces that was: blocks, mappings, pages.
+    pub count_in: u64,
+    /// Bytes given back that this stack had got earlier.
+    pub bytes_out: u64,
+    /// How many pieces that was.
+    pub count_out: u64,
+    /// How many observations all this rests on: events with a stack.
+    pub samples: u64,
+}
+
+impl Counters {
+    /// Adds the sums of another interval.
+    pub const fn add(&mut self, other: Self) {
+        self.bytes_in += other.bytes_in;
+        self.count_in += other.count_in;
+        self.bytes_out += other.bytes_out;
+        self.count_out += other.count_out;
+        self.samples += other.samples;
+    }
+}
+
+/// How large a process was at one moment, and what measuring it has cost so far.
+/// What the kernel did not tell is `None`, never zero.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Census {
+    /// The process.
+    pub process: ProcessKey,
+    /// When, from the start of the recording.
+    pub time: Duration,
+    /// Resident bytes.
+    pub rss: u64,
+    /// Resident bytes, shared ones divided by the number of their users.
+    pub pss: Option<u64>,
+    /// Resident bytes that no other process shares.
+    pub uss: Option<u64>,
+    /// Anonymous resident bytes.
+    pub anonymous: Option<u64>,
+    /// Bytes swapped out.
+    pub swap: Option<u64>,
+    /// How many threads it has.
+    pub threads: u32,
+    /// Processor time used since it started.
+    pub cpu: Duration,
+    /// Bytes in blocks that pymalloc has handed out.
+    pub pymalloc_live: Option<u64>,
+    /// Bytes of the arenas that pymalloc holds.
+    pub pymalloc_arenas: Option<u64>,
+    /// Probe hits and other program runs since the start of the recording.
+    pub probe_runs: u64,
+    /// Processor time that probes have taken from it since the start of the recording.
+    pub probe_cost: Duration,
+    /// For how long since the start of the recording the probes of blocks over 512 bytes were open.
+    pub blocks_observed: Duration,
+}
+
+/// Something that became of a process.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Lifecycle {
+    /// The process.
+    pub process: ProcessKey,
+    /// When, from the start of the recording.
+    pub time: Duration,
+    /// What happened.
+    pub kind: LifecycleKind,
+}
+
+/// What can become of a process.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LifecycleKind {
+    /// heaptide began to follow it: named by the user, or found below a named one.
+    Attached,
+    /// Its parent forked it while recording.
+    Forked,
+    /// It runs another program from now on.
+    Execed,
+    /// It ended.
+    Exited,
+}
+
+impl LifecycleKind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::Attached, Self::Forked, Self::Execed, Self::Exited];
+
+    /// The stable name, as it stands in recordings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Attached => "attached",
+            Self::Forked => "forked",
+            Self::Execed => "execed",
+            Self::Exited => "exited",
+        }
+    }
+
+    /// Finds a kind by its stable name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
