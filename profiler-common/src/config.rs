@@ -9,16 +9,35 @@ pub const MAX_PROCESSES: u32 = 4096;
 /// How many threads can be followed at once.
 pub const MAX_THREADS: u32 = 65_536;
 
+/// Offsets within the running kernel's own structures, in bytes, as its BTF tells them. User space
+/// sets them before it loads the programs.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C)]
+pub struct KernelLayout {
+    /// `task_struct.pid`: the thread id.
+    pub task_pid: u32,
+    /// `task_struct.tgid`: the process id.
+    pub task_tgid: u32,
+    /// `task_struct.signal`.
+    pub task_signal: u32,
+    /// `task_struct.thread.fsbase`: the thread pointer.
+    pub task_thread_pointer: u32,
+    /// `signal_struct.live`: how many threads live.
+    pub signal_live: u32,
+    /// Bytes of unread data in the ring from which on user space is woken.
+    pub ring_wake_bytes: u32,
+}
+
 /// A followed process: the value of the map `PROCESSES`, whose key is the pid.
 ///
-/// A forked child gets a copy with the counters set to zero; `exec` removes it.
+/// A forked child gets a copy with the counters set to zero; after `exec` all of it is zero.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct ProcessConfig {
     /// Address of the word that points to the thread state of the thread that holds the GIL.
     pub holder: u64,
     /// Address of the word that points to the first thread state; zero if the process runs no
-    /// Python that is known, and then no stack is walked.
+    /// Python that is known, and then only its lifecycle is reported.
     pub threads_head: u64,
     /// Where the walk finds things.
     pub layout: InterpreterLayout,
@@ -117,4 +136,6 @@ mod pod {
     unsafe impl aya::Pod for super::ProcessConfig {}
     // SAFETY: as above.
     unsafe impl aya::Pod for super::ThreadSlot {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::KernelLayout {}
 }

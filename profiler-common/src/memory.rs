@@ -2,8 +2,11 @@
 
 /// Reads the memory of one process.
 pub trait ReadMemory {
-    /// Reads the `N` bytes at `address`, or `None` if any of them cannot be read now.
-    fn read<const N: usize>(&self, address: u64) -> Option<Block<N>>;
+    /// Fills `block` from `address` and says whether all of it could be read now.
+    ///
+    /// The caller owns the block, so that the kernel half, which has a stack of 512 bytes, needs
+    /// no second copy of it.
+    fn read_into<const N: usize>(&self, address: u64, block: &mut Block<N>) -> bool;
 
     /// Reads the word at `address`.
     #[inline(always)]
@@ -12,8 +15,8 @@ pub trait ReadMemory {
         reason = "the verifier sees one function, not a call"
     )]
     fn read_word(&self, address: u64) -> Option<u64> {
-        self.read::<8>(address)
-            .map(|block| u64::from_le_bytes(block.0))
+        let mut word = Block::<8>::ZERO;
+        self.read_into(address, &mut word).then(|| word.word(0))
     }
 }
 
@@ -23,6 +26,9 @@ pub trait ReadMemory {
 pub struct Block<const N: usize>(pub [u8; N]);
 
 impl<const N: usize> Block<N> {
+    /// A block of zeros, to be read into.
+    pub const ZERO: Self = Self([0; N]);
+
     /// The pointer-sized word at `offset`; zero where the block does not hold all of it.
     #[inline(always)]
     #[expect(

@@ -2,7 +2,7 @@
 
 use crate::{
     layout::{FrameEntry, InterpreterLayout},
-    memory::ReadMemory,
+    memory::{Block, ReadMemory},
 };
 
 /// How many frames a stack keeps; the outermost ones are cut off beyond it.
@@ -132,6 +132,7 @@ pub fn walk_frames<M: ReadMemory>(
     let Some(mut frame) = innermost_frame(memory, layout, thread_state) else {
         return (0, WalkEnd::Unreadable);
     };
+    let mut fields = Block::<FRAME_BYTES>::ZERO;
     let mut count: usize = 0;
     for _ in 0..MAX_STEPS {
         if frame == 0 {
@@ -140,9 +141,9 @@ pub fn walk_frames<M: ReadMemory>(
         if count >= MAX_FRAMES {
             break;
         }
-        let Some(fields) = memory.read::<FRAME_BYTES>(frame) else {
+        if !memory.read_into(frame, &mut fields) {
             return (count as u32, WalkEnd::Unreadable);
-        };
+        }
         frame = fields.word(layout.frame_previous);
         if u16::from(fields.byte(layout.frame_owner)) >= layout.shim_owner {
             continue;
@@ -195,11 +196,13 @@ fn innermost_frame<M: ReadMemory>(
     reason = "the verifier sees one function, not a call"
 )]
 pub fn read_fingerprint<M: ReadMemory>(memory: &M, layout: &InterpreterLayout, code: u64) -> u32 {
-    let Some(numbers) =
-        memory.read::<NUMBER_BYTES>(code.wrapping_add(u64::from(layout.code_numbers)))
-    else {
+    let mut numbers = Block::<NUMBER_BYTES>::ZERO;
+    if !memory.read_into(
+        code.wrapping_add(u64::from(layout.code_numbers)),
+        &mut numbers,
+    ) {
         return 0;
-    };
+    }
     fingerprint(
         numbers.half(layout.number_arguments),
         numbers.half(layout.number_keyword_only),

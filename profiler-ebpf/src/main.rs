@@ -1,2 +1,121 @@
-//! x
-fn main() {}
+//! heaptide's kernel half: the BPF programs, each a shim around one function of a module.
+//!
+//! Handlers only look maps up; what they find out goes into the ring, in the order in which it
+//! happened. No Python version is known here: the walk follows a row of offsets.
+#![no_std]
+#![no_main]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
+
+use aya_ebpf::{
+    macros::{perf_event, raw_tracepoint, tracepoint, uprobe, uretprobe},
+    programs::{
+        PerfEventContext, ProbeContext, RawTracePointContext, RetProbeContext, TracePointContext,
+    },
+};
+
+mod allocator;
+mod fault;
+mod lifecycle;
+mod mapping;
+mod maps;
+mod memory;
+mod process;
+mod registers;
+mod send;
+
+/// Raw tracepoint `sched_process_fork`.
+#[raw_tracepoint]
+pub fn process_forked(context: RawTracePointContext) -> i32 {
+    lifecycle::forked(&context);
+    0
+}
+
+/// Raw tracepoint `sched_process_exec`.
+#[raw_tracepoint]
+pub fn process_execed(context: RawTracePointContext) -> i32 {
+    lifecycle::execed(&context);
+    0
+}
+
+/// Raw tracepoint `sched_process_exit`.
+#[raw_tracepoint]
+pub fn process_exited(context: RawTracePointContext) -> i32 {
+    lifecycle::exited(&context);
+    0
+}
+
+/// Tracepoint `syscalls:sys_exit_mmap`.
+#[tracepoint]
+pub fn memory_mapped(context: TracePointContext) -> u32 {
+    mapping::mapped(&context);
+    0
+}
+
+/// Tracepoint `syscalls:sys_exit_munmap`.
+#[tracepoint]
+pub fn memory_unmapped(context: TracePointContext) -> u32 {
+    mapping::unmapped(&context);
+    0
+}
+
+/// Tracepoint `syscalls:sys_exit_mremap`.
+#[tracepoint]
+pub fn memory_remapped(context: TracePointContext) -> u32 {
+    mapping::remapped(&context);
+    0
+}
+
+/// Tracepoint `syscalls:sys_exit_brk`.
+#[tracepoint]
+pub fn break_moved(context: TracePointContext) -> u32 {
+    mapping::break_moved(&context);
+    0
+}
+
+/// Software perf event `page-faults`.
+#[perf_event]
+pub fn page_touched(context: PerfEventContext) -> u32 {
+    fault::touched(&context);
+    0
+}
+
+/// Probe at the start of `malloc` and its kin, and of pymalloc's arena function.
+#[uprobe(multi)]
+pub fn request_entered(context: ProbeContext) -> u32 {
+    allocator::entered(&context);
+    0
+}
+
+/// Probe at the return of `malloc`, `calloc` and `realloc`.
+#[uretprobe(multi)]
+pub fn request_returned(context: RetProbeContext) -> u32 {
+    allocator::returned(&context);
+    0
+}
+
+/// Probe at the branch where pymalloc has just taken a pool.
+#[uprobe(multi)]
+pub fn pool_opened(context: ProbeContext) -> u32 {
+    allocator::pool_opened(&context);
+    0
+}
+
+/// Probe in heaptide itself, to measure what a hit costs on this host. It does what a probe does
+/// for a process that is not followed.
+#[uprobe(multi)]
+pub fn calibration(context: ProbeContext) -> u32 {
+    allocator::entered(&context);
+    0
+}
+
+#[cfg(target_arch = "bpf")]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    // The verifier refuses a program that can get here, so nothing ever does.
+    loop {}
+}
+
+/// Some helpers are lent to programs under the GPL only.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,0 +1,35 @@
+//! The target's memory, and the few words of kernel memory that are needed.
+
+use aya_ebpf::{
+    cty::c_void,
+    helpers::{bpf_get_current_task, bpf_probe_read_kernel, generated::bpf_probe_read_user},
+};
+use profiler_common::memory::{Block, ReadMemory};
+
+/// The memory of the process that runs right now.
+pub(crate) struct CurrentProcess;
+
+impl ReadMemory for CurrentProcess {
+    #[inline(always)]
+    fn read_into<const N: usize>(&self, address: u64, block: &mut Block<N>) -> bool {
+        // SAFETY: the helper checks the address, never faults, and writes at most `N` bytes.
+        let error = unsafe {
+            bpf_probe_read_user((&raw mut *block).cast(), N as u32, address as *const c_void)
+        };
+        error == 0
+    }
+}
+
+/// Reads kernel memory at `address`.
+#[inline(always)]
+pub(crate) fn read_kernel<T>(address: u64) -> Option<T> {
+    // SAFETY: the helper checks the address and never faults.
+    unsafe { bpf_probe_read_kernel(address as *const T) }.ok()
+}
+
+/// Address of the `task_struct` of the thread that runs right now.
+#[inline(always)]
+pub(crate) fn current_task() -> u64 {
+    // SAFETY: the helper has no preconditions.
+    unsafe { bpf_get_current_task() }
+}

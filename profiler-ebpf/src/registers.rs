@@ -1,0 +1,91 @@
+//! The user registers of the target, as each kind of program sees them. All that depends on the
+//! processor architecture is here.
+
+use core::mem::offset_of;
+
+use aya_ebpf::{
+    bindings::{pt_regs, task_struct},
+    helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs},
+};
+
+use crate::memory::read_kernel;
+
+/// What a system call was called with, and the stack pointer then.
+pub(crate) struct SyscallRegisters {
+    /// The arguments, in their order.
+    pub(crate) arguments: [u64; 5],
+    /// The stack pointer.
+    pub(crate) stack: u64,
+}
+
+/// Where the saved registers keep the arguments of a system call: `r10`, `r9`, `r8`, `rax`, `rcx`,
+/// `rdx`, `rsi` and `rdi` stand in a row.
+const ARGUMENTS_OFFSET: u64 = offset_of!(pt_regs, r10) as u64;
+
+/// The registers with which the current system call was entered.
+#[inline(always)]
+pub(crate) fn syscall_registers() -> Option<SyscallRegisters> {
+    // SAFETY: both helpers only need a current task, which every system call has.
+    let saved = unsafe {
+        let task: *mut task_struct = bpf_get_current_task_btf();
+        bpf_task_pt_regs(task) as u64
+    };
+    let [r10, _r9, r8, _rax, _rcx, rdx, rsi, rdi]: [u64; 8] =
+        read_kernel(saved + ARGUMENTS_OFFSET)?;
+    let stack = read_kernel(saved + offset_of!(pt_regs, rsp) as u64)?;
+    Some(SyscallRegisters {
+        arguments: [rdi, rsi, rdx, r10, r8],
+        stack,
+    })
+}
+
+/// The first argument of the function at whose start the probe stands.
+#[inline(always)]
+pub(crate) fn first_argument(registers: &pt_regs) -> u64 {
+    registers.rdi
+}
+
+/// The second argument of that function.
+#[inline(always)]
+pub(crate) fn second_argument(registers: &pt_regs) -> u64 {
+    registers.rsi
+}
+
+/// What the function has returned.
+#[inline(always)]
+pub(crate) fn return_value(registers: &pt_regs) -> u64 {
+    registers.rax
+}
+
+/// The stack pointer.
+#[inline(always)]
+pub(crate) fn stack_pointer(registers: &pt_regs) -> u64 {
+    registers.rsp
+}
+
+/// By how much the stack pointer has grown between a function's start and its return: the
+/// return address has been taken off.
+pub(crate) const RETURN_ADDRESS_BYTES: u64 = 8;
+
+/// The register with this number in the order of the instruction encoding.
+#[inline(always)]
+pub(crate) fn by_number(registers: &pt_regs, number: u8) -> u64 {
+    match number {
+        0 => registers.rax,
+        1 => registers.rcx,
+        2 => registers.rdx,
+        3 => registers.rbx,
+        4 => registers.rsp,
+        5 => registers.rbp,
+        6 => registers.rsi,
+        7 => registers.rdi,
+        8 => registers.r8,
+        9 => registers.r9,
+        10 => registers.r10,
+        11 => registers.r11,
+        12 => registers.r12,
+        13 => registers.r13,
+        14 => registers.r14,
+        _ => registers.r15,
+    }
+}

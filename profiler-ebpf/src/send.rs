@@ -1,0 +1,154 @@
+//! Fills records and puts them into the ring.
+
+use aya_ebpf::{
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns},
+};
+use profiler_common::{
+    config::{ProcessConfig, ThreadSlot},
+    event::{EventHeader, EventKind, PlainEvent, StackEvent},
+    loss::Loss,
+    walk::{WalkEnd, find_thread_state, walk_frames},
+};
+
+use crate::{
+    maps::{EVENTS, THREADS, count, kernel},
+    memory::{CurrentProcess, current_task, read_kernel},
+};
+
+/// What a record says besides where it comes from.
+pub(crate) struct Message {
+    pub(crate) kind: EventKind,
+    pub(crate) detail: u32,
+    pub(crate) address: u64,
+    pub(crate) size: u64,
+    pub(crate) previous: u64,
+    pub(crate) previous_size: u64,
+}
+
+impl Message {
+    /// A message that has an address and a size.
+    #[inline(always)]
+    pub(crate) fn new(kind: EventKind, address: u64, size: u64) -> Self {
+        Self {
+            kind,
+            detail: 0,
+            address,
+            size,
+            previous: 0,
+            previous_size: 0,
+        }
+    }
+}
+
+/// Whether user space is woken for a record.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(crate) enum Wake {
+    /// At once.
+    Now,
+    /// When the ring has filled up to its mark; a timer looks after the rest.
+    WhenFull,
+}
+
+/// Sends a record without a stack.
+#[inline(always)]
+pub(crate) fn send_plain(message: &Message, wake: Wake) {
+    let Some(mut entry) = EVENTS.reserve::<PlainEvent>(0) else {
+        count(Loss::RingFull);
+        return;
+    };
+    entry.write(PlainEvent {
+        header: header(message),
+        size: message.size,
+    });
+    entry.submit(flags(wake));
+}
+
+/// Sends a record with the Python stack of the current thread.
+#[inline(always)]
+pub(crate) fn send_with_stack(message: &Message, config: &ProcessConfig) {
+    let Some(mut entry) = EVENTS.reserve::<StackEvent>(0) else {
+        count(Loss::RingFull);
+        return;
+    };
+    // SAFETY: the reservation is memory of this size; every field is an integer, for which the
+    // bytes of an earlier record are as good as any. Writing the fields one by one leaves the
+    // frames alone: filling them with zeros would cost more than the walk.
+    let event = unsafe { &mut *entry.as_mut_ptr() };
+    event.header = header(message);
+    event.size = message.size;
+    event.previous = message.previous;
+    event.previous_size = message.previous_size;
+    let (frame_count, walk_end) = match current_thread_state(config) {
+        Some(state) => walk_frames(&CurrentProcess, &config.layout, state, &mut event.frames),
+        None => (0, WalkEnd::NoThreadState),
+    };
+    event.frame_count = frame_count;
+    event.walk_end = walk_end as u32;
+    entry.submit(flags(Wake::WhenFull));
+    match walk_end {
+        WalkEnd::Complete | WalkEnd::NoInterpreter => {}
+        WalkEnd::Unreadable => count(Loss::StackUnreadable),
+        WalkEnd::TooDeep => count(Loss::StackTooDeep),
+        WalkEnd::NoThreadState => count(Loss::NoThreadState),
+    }
+}
+
+/// Finds the Python thread state of the current thread and remembers it for the time when the
+/// thread does not hold the GIL.
+#[inline(always)]
+fn current_thread_state(config: &ProcessConfig) -> Option<u64> {
+    let thread_pointer = read_kernel(current_task() + u64::from(kernel().task_thread_pointer))?;
+    let slot = current_slot();
+    let remembered = slot.as_ref().map_or(0, |slot| slot.thread_state);
+    let state = find_thread_state(
+        &CurrentProcess,
+        &config.layout,
+        config.holder,
+        remembered,
+        config.threads_head,
+        thread_pointer,
+    )?;
+    if let Some(slot) = slot {
+        slot.thread_state = state;
+    }
+    Some(state)
+}
+
+/// The slot of the current thread.
+#[inline(always)]
+pub(crate) fn current_slot() -> Option<&'static mut ThreadSlot> {
+    let tid = bpf_get_current_pid_tgid() as u32;
+    // SAFETY: only programs that run on behalf of this very thread use its slot, one at a time.
+    // The entry outlives the program: the kernel frees it after a grace period.
+    THREADS.get_ptr_mut(&tid).map(|slot| unsafe { &mut *slot })
+}
+
+#[inline(always)]
+fn header(message: &Message) -> EventHeader {
+    let pid_tgid = bpf_get_current_pid_tgid();
+    EventHeader {
+        kind: message.kind as u32,
+        pid: (pid_tgid >> 32) as u32,
+        tid: pid_tgid as u32,
+        detail: message.detail,
+        // SAFETY: the helper has no preconditions.
+        time_ns: unsafe { bpf_ktime_get_boot_ns() },
+        address: message.address,
+    }
+}
+
+#[inline(always)]
+fn flags(wake: Wake) -> u64 {
+    let woken = match wake {
+        Wake::Now => true,
+        Wake::WhenFull => {
+            EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) > u64::from(kernel().ring_wake_bytes)
+        }
+    };
+    u64::from(if woken {
+        BPF_RB_FORCE_WAKEUP
+    } else {
+        BPF_RB_NO_WAKEUP
+    })
+}
