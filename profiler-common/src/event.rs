@@ -10,8 +10,8 @@ use crate::walk::{MAX_FRAMES, RawFrame};
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u32)]
 pub enum EventKind {
-    /// With stack. A block over 512 bytes was handed out: `address`, `size`; `previous` is the block
-    /// that a `realloc` gave up for it, or zero.
+    /// With stack. A block over 512 bytes was handed out: `address`, `size`; `previous` is the
+    /// block that a `realloc` gave up for it, or zero.
     BlockAllocated = 1,
     /// Plain. A block was given back: `address`.
     BlockFreed = 2,
