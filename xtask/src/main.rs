@@ -3,6 +3,7 @@
 mod build_ebpf;
 mod exec;
 mod packages;
+mod tidy;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -20,12 +21,15 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         args: Vec<OsString>,
     },
+    /// Check what no compiler checks: module order, sizes, links, words
+    Tidy,
 }
 
 fn main() -> ExitCode {
     let done = match Chore::parse() {
         Chore::BuildEbpf(options) => build_ebpf::run(&options),
         Chore::Cargo { args } => exec::cargo(&args),
+        Chore::Tidy => tidy::run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
