@@ -5,6 +5,7 @@
 //! Nothing here does I/O, allocates or knows a Python version. What only one half needs
 //! belongs to that half.
 #![no_std]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 #[cfg(test)]
 extern crate std;

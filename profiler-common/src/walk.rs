@@ -8,17 +8,15 @@ use crate::{
 /// How many frames a stack keeps; the outermost ones are cut off beyond it.
 pub const MAX_FRAMES: usize = 128;
 
-/// How many frames that stand for C code are passed over before the walk gives up.
-const MAX_STEPS: usize = MAX_FRAMES + 64;
-
 /// How many thread states are looked at to find the one of a thread that does not hold the GIL.
 pub const MAX_THREAD_STATES: usize = 64;
 
-/// A frame before its names are looked up.
+/// A frame before its names are looked up. One without a code object stands for C code between
+/// two stretches of Python code, or for a frame that is just being set up or torn down.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[repr(C)]
 pub struct RawFrame {
-    /// Address of the code object.
+    /// Address of the code object, or zero.
     pub code: u64,
     /// Numbers of the code object folded into one; another object at the same address has
     /// another fingerprint, most likely.
@@ -30,7 +28,7 @@ pub struct RawFrame {
 const _: () = assert!(size_of::<RawFrame>() == 16);
 
 /// Why a walk stopped.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[repr(u32)]
 pub enum WalkEnd {
     /// It reached the outermost frame.
@@ -132,41 +130,54 @@ pub fn walk_frames<M: ReadMemory>(
     let Some(mut frame) = innermost_frame(memory, layout, thread_state) else {
         return (0, WalkEnd::Unreadable);
     };
-    let mut fields = Block::<FRAME_BYTES>::ZERO;
-    let mut count: usize = 0;
-    for _ in 0..MAX_STEPS {
+    let mut fields = FrameBlock::ZERO;
+    for count in 0..MAX_FRAMES {
         if frame == 0 {
             return (count as u32, WalkEnd::Complete);
         }
-        if count >= MAX_FRAMES {
-            break;
-        }
-        if !memory.read_into(frame, &mut fields) {
+        if !memory.read_into::<FRAME_BYTES, _>(frame, &mut fields) {
             return (count as u32, WalkEnd::Unreadable);
         }
         frame = fields.word(layout.frame_previous);
-        if u16::from(fields.byte(layout.frame_owner)) >= layout.shim_owner {
-            continue;
-        }
-        let code = fields.word(layout.frame_code) & !u64::from(layout.code_tag);
-        if code == 0 {
-            // The frame is being set up or torn down.
-            continue;
-        }
-        let bytecode = code.wrapping_add(u64::from(layout.code_bytecode));
-        frames[count] = RawFrame {
-            code,
-            fingerprint: read_fingerprint(memory, layout, code),
-            instruction: fields.word(layout.frame_instruction).wrapping_sub(bytecode) as i32,
-        };
-        count += 1;
+        // Every step fills one entry: with a count of its own, the verifier would have to look at
+        // each pair of step and count.
+        frames[count] = read_frame(memory, layout, &fields);
     }
-    (count as u32, WalkEnd::TooDeep)
+    let end = if frame == 0 {
+        WalkEnd::Complete
+    } else {
+        WalkEnd::TooDeep
+    };
+    (MAX_FRAMES as u32, end)
+}
+
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "the verifier sees one function, not a call"
+)]
+fn read_frame<M: ReadMemory>(
+    memory: &M,
+    layout: &InterpreterLayout,
+    fields: &FrameBlock,
+) -> RawFrame {
+    let code = fields.word(layout.frame_code) & !u64::from(layout.code_tag);
+    if code == 0 || u16::from(fields.byte(layout.frame_owner)) >= layout.shim_owner {
+        return RawFrame::default();
+    }
+    let bytecode = code.wrapping_add(u64::from(layout.code_bytecode));
+    RawFrame {
+        code,
+        fingerprint: read_fingerprint(memory, layout, code),
+        instruction: fields.word(layout.frame_instruction).wrapping_sub(bytecode) as i32,
+    }
 }
 
 /// The part of a frame that is read at once. Every `_PyInterpreterFrame` has at least these
 /// bytes: 72 of its own and one slot of its value stack.
 const FRAME_BYTES: usize = 80;
+
+type FrameBlock = Block<128>;
 
 /// The part of a code object that holds the numbers of its fingerprint.
 const NUMBER_BYTES: usize = 32;
@@ -197,12 +208,9 @@ fn innermost_frame<M: ReadMemory>(
 )]
 pub fn read_fingerprint<M: ReadMemory>(memory: &M, layout: &InterpreterLayout, code: u64) -> u32 {
     let mut numbers = Block::<NUMBER_BYTES>::ZERO;
-    if !memory.read_into(
-        code.wrapping_add(u64::from(layout.code_numbers)),
-        &mut numbers,
-    ) {
-        return 0;
-    }
+    let address = code.wrapping_add(u64::from(layout.code_numbers));
+    // What cannot be read is zero, and so is the fingerprint then: no branch for the verifier.
+    let _readable: bool = memory.read_into::<NUMBER_BYTES, _>(address, &mut numbers);
     fingerprint(
         numbers.half(layout.number_arguments),
         numbers.half(layout.number_keyword_only),

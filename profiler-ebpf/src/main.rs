@@ -79,33 +79,38 @@ pub fn page_touched(context: PerfEventContext) -> u32 {
     0
 }
 
-/// Probe at the start of `malloc` and its kin, and of pymalloc's arena function.
-#[uprobe(multi)]
-pub fn request_entered(context: ProbeContext) -> u32 {
-    allocator::entered(&context);
-    0
+/// Declares a probe program twice: for links over many sites (kernel 6.6 and newer), and for links
+/// with a single one. The kernel wants to know at load time which it will be.
+macro_rules! site_programs {
+    ($($(#[$doc:meta])* $kind:ident $multi:ident / $single:ident = $handle:path;)*) => {$(
+        $(#[$doc])*
+        #[$kind(multi)]
+        pub fn $multi(context: site_programs!(@context $kind)) -> u32 {
+            $handle(&context);
+            0
+        }
+
+        $(#[$doc])*
+        #[$kind]
+        pub fn $single(context: site_programs!(@context $kind)) -> u32 {
+            $handle(&context);
+            0
+        }
+    )*};
+    (@context uprobe) => { ProbeContext };
+    (@context uretprobe) => { RetProbeContext };
 }
 
-/// Probe at the return of `malloc`, `calloc` and `realloc`.
-#[uretprobe(multi)]
-pub fn request_returned(context: RetProbeContext) -> u32 {
-    allocator::returned(&context);
-    0
-}
-
-/// Probe at the branch where pymalloc has just taken a pool.
-#[uprobe(multi)]
-pub fn pool_opened(context: ProbeContext) -> u32 {
-    allocator::pool_opened(&context);
-    0
-}
-
-/// Probe in heaptide itself, to measure what a hit costs on this host. It does what a probe does
-/// for a process that is not followed.
-#[uprobe(multi)]
-pub fn calibration(context: ProbeContext) -> u32 {
-    allocator::entered(&context);
-    0
+site_programs! {
+    /// At the start of `malloc` and its kin, and of pymalloc's arena function.
+    uprobe request_entered / request_entered_single = allocator::entered;
+    /// At the return of `malloc`, `calloc` and `realloc`.
+    uretprobe request_returned / request_returned_single = allocator::returned;
+    /// At the branch where pymalloc has just taken a pool.
+    uprobe pool_opened / pool_opened_single = allocator::pool_opened;
+    /// In heaptide itself, to measure what a hit costs on this host. It does what a probe does for a
+    /// process that is not followed.
+    uprobe calibration / calibration_single = allocator::entered;
 }
 
 #[cfg(target_arch = "bpf")]

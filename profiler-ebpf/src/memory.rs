@@ -11,10 +11,20 @@ pub(crate) struct CurrentProcess;
 
 impl ReadMemory for CurrentProcess {
     #[inline(always)]
-    fn read_into<const N: usize>(&self, address: u64, block: &mut Block<N>) -> bool {
-        // SAFETY: the helper checks the address, never faults, and writes at most `N` bytes.
+    fn read_into<const LENGTH: usize, const N: usize>(
+        &self,
+        address: u64,
+        block: &mut Block<N>,
+    ) -> bool {
+        const { assert!(LENGTH <= N) };
+        // SAFETY: the helper checks the address, never faults, and writes `LENGTH` bytes: zeros
+        // if it cannot read.
         let error = unsafe {
-            bpf_probe_read_user((&raw mut *block).cast(), N as u32, address as *const c_void)
+            bpf_probe_read_user(
+                (&raw mut *block).cast(),
+                LENGTH as u32,
+                address as *const c_void,
+            )
         };
         error == 0
     }

@@ -1,7 +1,7 @@
 //! The user registers of the target, as each kind of program sees them. All that depends on the
 //! processor architecture is here.
 
-use core::mem::offset_of;
+use core::{mem::offset_of, ptr};
 
 use aya_ebpf::{
     bindings::{pt_regs, task_struct},
@@ -68,24 +68,28 @@ pub(crate) fn stack_pointer(registers: &pt_regs) -> u64 {
 pub(crate) const RETURN_ADDRESS_BYTES: u64 = 8;
 
 /// The register with this number in the order of the instruction encoding.
+///
+/// It is read through a helper: the verifier forbids loads from a context at an offset that is
+/// only known when the program runs.
 #[inline(always)]
 pub(crate) fn by_number(registers: &pt_regs, number: u8) -> u64 {
-    match number {
-        0 => registers.rax,
-        1 => registers.rcx,
-        2 => registers.rdx,
-        3 => registers.rbx,
-        4 => registers.rsp,
-        5 => registers.rbp,
-        6 => registers.rsi,
-        7 => registers.rdi,
-        8 => registers.r8,
-        9 => registers.r9,
-        10 => registers.r10,
-        11 => registers.r11,
-        12 => registers.r12,
-        13 => registers.r13,
-        14 => registers.r14,
-        _ => registers.r15,
-    }
+    let offset = match number {
+        0 => offset_of!(pt_regs, rax),
+        1 => offset_of!(pt_regs, rcx),
+        2 => offset_of!(pt_regs, rdx),
+        3 => offset_of!(pt_regs, rbx),
+        4 => offset_of!(pt_regs, rsp),
+        5 => offset_of!(pt_regs, rbp),
+        6 => offset_of!(pt_regs, rsi),
+        7 => offset_of!(pt_regs, rdi),
+        8 => offset_of!(pt_regs, r8),
+        9 => offset_of!(pt_regs, r9),
+        10 => offset_of!(pt_regs, r10),
+        11 => offset_of!(pt_regs, r11),
+        12 => offset_of!(pt_regs, r12),
+        13 => offset_of!(pt_regs, r13),
+        14 => offset_of!(pt_regs, r14),
+        _ => offset_of!(pt_regs, r15),
+    };
+    read_kernel(ptr::from_ref(registers) as u64 + offset as u64).unwrap_or_default()
 }

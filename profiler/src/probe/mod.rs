@@ -1,1 +1,23 @@
-//! To be written.
+//! The kernel half, seen from user space: load, attach, read, detach. Only this module knows aya.
+//!
+//! It knows how to measure and nothing of what the measurements mean.
+
+mod btf;
+mod calibration;
+mod error;
+mod host;
+mod kernel;
+mod links;
+mod load;
+mod maps;
+mod record;
+
+pub use btf::{Btf, BtfError};
+pub use calibration::calibrate;
+pub use error::ProbeError;
+pub use host::{CpuCount, HostLinks};
+pub use kernel::read_layout;
+pub use links::{Links, Site, SiteProgram};
+pub use load::{LoadOptions, Probe};
+pub use maps::ProcessCounters;
+pub use record::{Happening, RawStack, Record, decode};

@@ -1,0 +1,70 @@
+//! What a probe hit costs on this host: a probe in heaptide itself, hit often enough to tell.
+
+use std::{
+    hint::black_box,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use super::{Links, Probe, ProbeError, Site, SiteProgram};
+use crate::units::Pid;
+
+/// Hits of one round. A round takes about a millisecond.
+const HITS: u32 = 1000;
+
+/// The quickest of so many rounds counts: whatever disturbs a round makes it longer.
+const ROUNDS: usize = 5;
+
+/// The function that is probed: its first instruction is one that the kernel emulates, as are
+/// those at which targets are probed.
+#[cfg(target_arch = "x86_64")]
+#[unsafe(naked)]
+extern "C" fn probed() {
+    core::arch::naked_asm!("nop", "ret")
+}
+
+#[cfg(target_arch = "aarch64")]
+#[unsafe(naked)]
+extern "C" fn probed() {
+    core::arch::naked_asm!("nop", "ret")
+}
+
+/// Measures the cost of one probe hit, without what the program does with it. The links come back
+/// so that the caller can detach them when there is time: it takes a grace period of the kernel.
+pub fn calibrate(
+    probe: &mut Probe,
+    file_offset_of: impl FnOnce(u64) -> Option<u64>,
+) -> Result<(Duration, Links), ProbeError> {
+    let address = probed as *const () as u64;
+    let Some(file_offset) = file_offset_of(address) else {
+        return Ok((DEFAULT_COST, Links::default()));
+    };
+    let bare = quickest_round();
+    let pid = Pid(std::process::id());
+    let links = probe.attach_sites(
+        SiteProgram::Calibration,
+        pid,
+        &PathBuf::from("/proc/self/exe"),
+        &[Site {
+            file_offset,
+            cookie: 0,
+        }],
+    )?;
+    let cost = quickest_round().saturating_sub(bare) / HITS;
+    Ok((cost, links))
+}
+
+/// What is assumed where heaptide cannot find its own code: the middle of what virtual machines
+/// and bare metal show.
+const DEFAULT_COST: Duration = Duration::from_nanos(600);
+
+fn quickest_round() -> Duration {
+    let round = || {
+        let start = Instant::now();
+        for _ in 0..HITS {
+            black_box(probed)();
+        }
+        start.elapsed()
+    };
+    (0..ROUNDS).map(|_| round()).min().unwrap_or_default()
+}

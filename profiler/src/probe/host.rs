@@ -1,0 +1,154 @@
+//! Attaches what watches the host: lifecycle, system calls, page faults.
+
+use std::{fs, io, path::Path, thread};
+
+use aya::{
+    programs::{
+        PerfEvent, Program, ProgramError, RawTracePoint, TracePoint,
+        perf_event::{PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent},
+    },
+    util::online_cpus,
+};
+use rustix::{
+    mount::{MountFlags, MountPropagationFlags, mount, mount_change},
+    thread::{UnshareFlags, unshare_unsafe},
+};
+
+use super::{Links, Probe, ProbeError};
+
+/// The links of the programs that watch the host.
+pub type HostLinks = Links;
+
+/// How many processors.
+pub type CpuCount = usize;
+
+/// Raw tracepoints and their programs. They need no tracefs.
+const LIFECYCLE: [(&str, &str); 3] = [
+    ("process_forked", "sched_process_fork"),
+    ("process_execed", "sched_process_exec"),
+    ("process_exited", "sched_process_exit"),
+];
+
+/// Tracepoints of the category `syscalls` and their programs.
+const SYSCALLS: [(&str, &str); 4] = [
+    ("memory_mapped", "sys_exit_mmap"),
+    ("memory_unmapped", "sys_exit_munmap"),
+    ("memory_remapped", "sys_exit_mremap"),
+    ("break_moved", "sys_exit_brk"),
+];
+
+const TRACEFS: &str = "/sys/kernel/tracing";
+
+impl Probe {
+    /// Attaches the programs that watch processes come and go. Attach them first: a process that
+    /// is followed from then on takes its children along.
+    pub fn attach_lifecycle(&mut self) -> Result<HostLinks, ProbeError> {
+        let mut links = Links::default();
+        for (name, tracepoint) in LIFECYCLE {
+            let program: &mut RawTracePoint = self.program(name)?;
+            let link = program
+                .attach(tracepoint)
+                .and_then(|id| program.take_link(id))
+                .map_err(|source| attach_error(name, tracepoint, source))?;
+            links.push(link);
+        }
+        Ok(links)
+    }
+
+    /// Attaches the programs that watch address space.
+    pub fn attach_syscalls(&mut self) -> Result<HostLinks, ProbeError> {
+        with_tracefs(|| {
+            let mut links = Links::default();
+            for (name, tracepoint) in SYSCALLS {
+                let program: &mut TracePoint = self.program(name)?;
+                let link = program
+                    .attach("syscalls", tracepoint)
+                    .and_then(|id| program.take_link(id))
+                    .map_err(|source| attach_error(name, tracepoint, source))?;
+                links.push(link);
+            }
+            Ok(links)
+        })
+    }
+
+    /// Attaches the program that samples page faults: one in `period`, on each processor.
+    pub fn attach_page_faults(&mut self, period: u64) -> Result<HostLinks, ProbeError> {
+        let cpus = online_cpus().map_err(|(_path, source)| ProbeError::NoProcessors { source })?;
+        let mut links = Links::default();
+        let name = "page_touched";
+        let program: &mut PerfEvent = self.program(name)?;
+        for cpu in cpus {
+            let link = program
+                .attach(
+                    PerfEventConfig::Software(SoftwareEvent::PageFaults),
+                    PerfEventScope::AllProcessesOneCpu { cpu },
+                    SamplePolicy::Period(period),
+                    false,
+                )
+                .and_then(|id| program.take_link(id))
+                .map_err(|source| attach_error(name, "page faults", source))?;
+            links.push(link);
+        }
+        Ok(links)
+    }
+
+    fn program<'a, P>(&'a mut self, name: &'static str) -> Result<&'a mut P, ProbeError>
+    where
+        &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
+    {
+        let program = self
+            .ebpf
+            .program_mut(name)
+            .ok_or(ProbeError::Missing { name })?;
+        program.try_into().map_err(|source| ProbeError::Program {
+            program: name,
+            source: Box::new(source),
+        })
+    }
+}
+
+fn attach_error(program: &'static str, to: &str, source: ProgramError) -> ProbeError {
+    ProbeError::Attach {
+        program,
+        to: to.to_owned(),
+        source: Box::new(source),
+    }
+}
+
+/// Runs `attach` where tracefs can be seen. If the host has not mounted it, it is mounted for one
+/// thread only, in a mount namespace of its own that ends with the thread and leaves no trace.
+fn with_tracefs<T: Send>(
+    attach: impl FnOnce() -> Result<T, ProbeError> + Send,
+) -> Result<T, ProbeError> {
+    if is_tracefs_mounted() {
+        return attach();
+    }
+    thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            mount_privately().map_err(|source| ProbeError::NoTracefs { source })?;
+            attach()
+        });
+        worker
+            .join()
+            .expect("the thread passes errors on and does not panic")
+    })
+}
+
+fn is_tracefs_mounted() -> bool {
+    [TRACEFS, "/sys/kernel/debug/tracing"]
+        .into_iter()
+        .any(|path| Path::new(path).join("events").is_dir())
+}
+
+fn mount_privately() -> io::Result<()> {
+    fs::metadata(TRACEFS)?;
+    // SAFETY: a mount namespace of its own does not change what this process's memory holds, and
+    // the thread does nothing else after it.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
+    mount_change(
+        "/",
+        MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
+    )?;
+    mount("tracefs", TRACEFS, "tracefs", MountFlags::empty(), None)?;
+    Ok(())
+}

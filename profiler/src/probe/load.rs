@@ -1,0 +1,140 @@
+//! Loads the object: the built-in one, or the one that `HEAPTIDE_EBPF_OBJECT` names.
+
+use std::{borrow::Cow, env, fs};
+
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{HashMap, MapData, PerCpuArray, RingBuf},
+    programs::{Program, ProgramError},
+};
+use profiler_common::config::{KernelLayout, ProcessConfig, ThreadSlot};
+
+use super::{ProbeError, kernel, links::SiteProgram};
+
+/// The object that was built from the sources of the kernel half.
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../../ebpf/heaptide.bpf.o");
+
+/// Names another object file, for those who change the kernel half.
+const OBJECT_VARIABLE: &str = "HEAPTIDE_EBPF_OBJECT";
+
+/// The programs of the host: raw tracepoints, tracepoints and the page fault event.
+const HOST_PROGRAMS: [&str; 8] = [
+    "process_forked",
+    "process_execed",
+    "process_exited",
+    "memory_mapped",
+    "memory_unmapped",
+    "memory_remapped",
+    "break_moved",
+    "page_touched",
+];
+
+/// What can be chosen when the kernel half is loaded.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadOptions {
+    /// Bytes of the ring buffer, a power of two.
+    pub ring_bytes: u32,
+    /// Whether the kernel half writes diagnostics.
+    pub diagnostics: bool,
+    /// Use one link for each site, as if the kernel knew no other.
+    pub single_site_links: bool,
+}
+
+/// The loaded kernel half.
+pub struct Probe {
+    pub(super) ebpf: Ebpf,
+    /// Whether a link can have many sites.
+    pub(super) multi: bool,
+    pub(super) processes: HashMap<MapData, u32, ProcessConfig>,
+    pub(super) threads: HashMap<MapData, u32, ThreadSlot>,
+    pub(super) losses: PerCpuArray<MapData, u64>,
+    pub(super) ring: RingBuf<MapData>,
+}
+
+impl Probe {
+    /// Loads all programs; nothing is attached yet.
+    pub fn load(options: LoadOptions) -> Result<Self, ProbeError> {
+        let mut layout = kernel::read_layout()?;
+        layout.ring_wake_bytes = options.ring_bytes / 4;
+        let mut ebpf = open_object(options, layout)?;
+        for name in HOST_PROGRAMS {
+            load_program(&mut ebpf, name)?;
+        }
+        let multi = !options.single_site_links && load_site_programs(&mut ebpf, true).is_ok();
+        if !multi {
+            load_site_programs(&mut ebpf, false)?;
+        }
+        Ok(Self {
+            multi,
+            processes: take(&mut ebpf, "PROCESSES")?,
+            threads: take(&mut ebpf, "THREADS")?,
+            losses: take(&mut ebpf, "LOSSES")?,
+            ring: take(&mut ebpf, "EVENTS")?,
+            ebpf,
+        })
+    }
+
+    /// Whether one link can have many sites, which makes it cheap to open and close.
+    pub fn has_multi_links(&self) -> bool {
+        self.multi
+    }
+
+    /// The reader of the kernel half's diagnostics; `None` if it writes none.
+    pub fn diagnostics(&mut self) -> Option<aya_log::EbpfLogger<&'static dyn log::Log>> {
+        aya_log::EbpfLogger::init(&mut self.ebpf).ok()
+    }
+}
+
+fn open_object(options: LoadOptions, layout: KernelLayout) -> Result<Ebpf, ProbeError> {
+    let object = match env::var(OBJECT_VARIABLE) {
+        Err(_unset) => Cow::Borrowed(OBJECT),
+        Ok(path) => match fs::read(&path) {
+            Ok(bytes) => Cow::Owned(bytes),
+            Err(source) => return Err(ProbeError::NoObject { path, source }),
+        },
+    };
+    // The levels of the `log` crate; zero is silence.
+    let log_level: u8 = if options.diagnostics { 5 } else { 0 };
+    EbpfLoader::new()
+        .override_global("KERNEL", &layout, true)
+        .override_global(aya_log::LEVEL, &log_level, false)
+        .map_max_entries("EVENTS", options.ring_bytes)
+        .load(&object)
+        .map_err(|source| ProbeError::Object(Box::new(source)))
+}
+
+fn load_site_programs(ebpf: &mut Ebpf, multi: bool) -> Result<(), ProbeError> {
+    SiteProgram::ALL.into_iter().try_for_each(|program| {
+        load_program(
+            ebpf,
+            if multi {
+                program.name()
+            } else {
+                program.single_name()
+            },
+        )
+    })
+}
+
+fn load_program(ebpf: &mut Ebpf, name: &'static str) -> Result<(), ProbeError> {
+    let program = ebpf.program_mut(name).ok_or(ProbeError::Missing { name })?;
+    let loaded = match program {
+        Program::RawTracePoint(program) => program.load(),
+        Program::TracePoint(program) => program.load(),
+        Program::PerfEvent(program) => program.load(),
+        Program::UProbe(program) => program.load(),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    };
+    loaded.map_err(|source| ProbeError::Program {
+        program: name,
+        source: Box::new(source),
+    })
+}
+
+fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, ProbeError>
+where
+    M: TryFrom<aya::maps::Map, Error = aya::maps::MapError>,
+{
+    let map = ebpf.take_map(name).ok_or(ProbeError::Missing { name })?;
+    M::try_from(map).map_err(|source| ProbeError::Map { name, source })
+}

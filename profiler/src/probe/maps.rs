@@ -1,0 +1,101 @@
+//! The maps of the kernel half: whom it follows, what it counted, and what it sends.
+
+use std::{
+    os::fd::{AsFd, BorrowedFd},
+    time::Duration,
+};
+
+use aya::maps::MapError;
+use profiler_common::{
+    config::{ProcessConfig, ThreadSlot},
+    loss::Loss,
+};
+use rustix::io::Errno;
+
+use super::{Probe, ProbeError, Record, record};
+use crate::{profile::Losses, units::Pid};
+
+/// Insert only if the key is new (`BPF_NOEXIST`).
+const IF_ABSENT: u64 = 1;
+
+/// What the kernel half counted for a process.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ProcessCounters {
+    /// Hits of allocator probes.
+    pub hits: u64,
+    /// Runs of other programs.
+    pub runs: u64,
+    /// Time spent in all programs, without the traps that led there.
+    pub handlers: Duration,
+}
+
+impl Probe {
+    /// Starts to follow a process, or replaces what was known about it.
+    pub fn follow(&mut self, pid: Pid, config: &ProcessConfig) -> Result<(), ProbeError> {
+        self.processes.insert(&pid.0, config, 0).map_err(|source| {
+            if os_error(&source) == Some(Errno::TOOBIG) {
+                return ProbeError::TooManyProcesses { pid };
+            }
+            ProbeError::Map {
+                name: "PROCESSES",
+                source,
+            }
+        })
+    }
+
+    /// Makes room for what is to be known about a thread; keeps what is known already.
+    pub fn follow_thread(&mut self, tid: u32) -> Result<(), ProbeError> {
+        match self.threads.insert(&tid, &ThreadSlot::default(), IF_ABSENT) {
+            Err(error) if os_error(&error) != Some(Errno::EXIST) => Err(ProbeError::Map {
+                name: "THREADS",
+                source: error,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Stops to follow a process; it may have ended already.
+    pub fn forget(&mut self, pid: Pid) {
+        let _absent: Result<(), MapError> = self.processes.remove(&pid.0);
+    }
+
+    /// What was counted for a process; `None` once it has ended.
+    pub fn counters(&self, pid: Pid) -> Option<ProcessCounters> {
+        let config = self.processes.get(&pid.0, 0).ok()?;
+        Some(ProcessCounters {
+            hits: config.hits,
+            runs: config.runs,
+            handlers: Duration::from_nanos(config.handler_ns),
+        })
+    }
+
+    /// All losses that the kernel half has counted so far.
+    pub fn losses(&self) -> Losses {
+        let mut losses = Losses::default();
+        for loss in Loss::ALL {
+            if let Ok(counts) = self.losses.get(&(loss as u32), 0) {
+                losses.add(loss, counts.iter().sum());
+            }
+        }
+        losses
+    }
+
+    /// Takes the next record out of the ring; `Some(None)` for one that cannot be decoded.
+    pub fn next_record(&mut self) -> Option<Option<Record>> {
+        let item = self.ring.next()?;
+        Some(record::decode(&item))
+    }
+
+    /// The descriptor that becomes readable when the ring fills up or a process comes or goes.
+    pub fn ring_fd(&self) -> BorrowedFd<'_> {
+        self.ring.as_fd()
+    }
+}
+
+/// What the system said, if it was the system that refused.
+fn os_error(error: &MapError) -> Option<Errno> {
+    match error {
+        MapError::SyscallError(error) => Errno::from_io_error(&error.io_error),
+        _ => None,
+    }
+}

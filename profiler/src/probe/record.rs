@@ -1,0 +1,265 @@
+//! Records of the ring buffer: bytes to values. Total: any bytes give a record or `None`.
+
+use profiler_common::{
+    event::{EventKind, Origin},
+    walk::{MAX_FRAMES, RawFrame, WalkEnd},
+};
+
+use crate::units::Pid;
+
+/// One record of the kernel half.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// The process, as the initial pid namespace numbers it.
+    pub pid: Pid,
+    /// The thread.
+    pub tid: u32,
+    /// Nanoseconds since boot.
+    pub time_ns: u64,
+    /// What happened.
+    pub what: Happening,
+}
+
+/// A Python stack before its names are looked up.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct RawStack {
+    /// Innermost frame first.
+    pub frames: Vec<RawFrame>,
+    /// Why the walk stopped.
+    pub end: WalkEnd,
+}
+
+/// What a record reports. Sizes and addresses are in bytes.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the fields say what `EventKind` says of them")]
+pub enum Happening {
+    /// See [`EventKind::BlockAllocated`].
+    BlockAllocated {
+        address: u64,
+        size: u64,
+        previous: u64,
+        stack: RawStack,
+    },
+    /// See [`EventKind::BlockFreed`].
+    BlockFreed { address: u64 },
+    /// See [`EventKind::PoolOpened`].
+    PoolOpened {
+        address: u64,
+        size_class: u32,
+        stack: RawStack,
+    },
+    /// See [`EventKind::Mapped`].
+    Mapped {
+        address: u64,
+        size: u64,
+        origin: Origin,
+        stack: RawStack,
+    },
+    /// See [`EventKind::Unmapped`].
+    Unmapped { address: u64, size: u64 },
+    /// See [`EventKind::Remapped`].
+    Remapped {
+        address: u64,
+        size: u64,
+        previous: u64,
+        previous_size: u64,
+        stack: RawStack,
+    },
+    /// See [`EventKind::BreakMoved`].
+    BreakMoved { address: u64, stack: RawStack },
+    /// See [`EventKind::PageTouched`].
+    PageTouched { faults: u64, stack: RawStack },
+    /// See [`EventKind::Forked`].
+    Forked { child: Pid },
+    /// See [`EventKind::Execed`].
+    Execed,
+    /// See [`EventKind::Exited`].
+    Exited,
+}
+
+/// Decodes a record.
+pub fn decode(bytes: &[u8]) -> Option<Record> {
+    let kind = EventKind::from_wire(half(bytes, 0)?)?;
+    let detail = half(bytes, 12)?;
+    let address = word(bytes, 24)?;
+    let size = word(bytes, 32)?;
+    let stack = || decode_stack(bytes);
+    let what = match kind {
+        EventKind::BlockAllocated => Happening::BlockAllocated {
+            address,
+            size,
+            previous: word(bytes, 40)?,
+            stack: stack()?,
+        },
+        EventKind::BlockFreed => Happening::BlockFreed { address },
+        EventKind::PoolOpened => Happening::PoolOpened {
+            address,
+            size_class: detail,
+            stack: stack()?,
+        },
+        EventKind::Mapped => Happening::Mapped {
+            address,
+            size,
+            origin: Origin::from_wire(detail)?,
+            stack: stack()?,
+        },
+        EventKind::Unmapped => Happening::Unmapped { address, size },
+        EventKind::Remapped => Happening::Remapped {
+            address,
+            size,
+            previous: word(bytes, 40)?,
+            previous_size: word(bytes, 48)?,
+            stack: stack()?,
+        },
+        EventKind::BreakMoved => Happening::BreakMoved {
+            address,
+            stack: stack()?,
+        },
+        EventKind::PageTouched => Happening::PageTouched {
+            faults: size,
+            stack: stack()?,
+        },
+        EventKind::Forked => Happening::Forked {
+            child: Pid(u32::try_from(address).ok()?),
+        },
+        EventKind::Execed => Happening::Execed,
+        EventKind::Exited => Happening::Exited,
+    };
+    Some(Record {
+        pid: Pid(half(bytes, 4)?),
+        tid: half(bytes, 8)?,
+        time_ns: word(bytes, 16)?,
+        what,
+    })
+}
+
+fn decode_stack(bytes: &[u8]) -> Option<RawStack> {
+    let end = WalkEnd::from_wire(half(bytes, 56)?)?;
+    let count = half(bytes, 60)? as usize;
+    if count > MAX_FRAMES {
+        return None;
+    }
+    let frames = bytes
+        .get(64..64 + 16 * count)?
+        .chunks_exact(16)
+        .map(|frame| {
+            Some(RawFrame {
+                code: word(frame, 0)?,
+                fingerprint: half(frame, 8)?,
+                instruction: half(frame, 12)?.cast_signed(),
+            })
+        });
+    Some(RawStack {
+        frames: frames.collect::<Option<_>>()?,
+        end,
+    })
+}
+
+fn word(bytes: &[u8], offset: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(
+        bytes.get(offset..offset + 8)?.try_into().ok()?,
+    ))
+}
+
+fn half(bytes: &[u8], offset: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(
+        bytes.get(offset..offset + 4)?.try_into().ok()?,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::offset_of;
+
+    use profiler_common::event::{EventHeader, PlainEvent, StackEvent};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_offsets_are_those_of_the_records() {
+        let header = [
+            offset_of!(EventHeader, kind),
+            offset_of!(EventHeader, pid),
+            offset_of!(EventHeader, tid),
+            offset_of!(EventHeader, detail),
+            offset_of!(EventHeader, time_ns),
+            offset_of!(EventHeader, address),
+        ];
+        assert_eq!(header, [0, 4, 8, 12, 16, 24]);
+        assert_eq!(
+            [offset_of!(PlainEvent, size), offset_of!(StackEvent, size)],
+            [32, 32]
+        );
+        let rest = [
+            offset_of!(StackEvent, previous),
+            offset_of!(StackEvent, previous_size),
+            offset_of!(StackEvent, walk_end),
+            offset_of!(StackEvent, frame_count),
+            offset_of!(StackEvent, frames),
+        ];
+        assert_eq!(rest, [40, 48, 56, 60, 64]);
+        let frame = [
+            offset_of!(RawFrame, code),
+            offset_of!(RawFrame, fingerprint),
+            offset_of!(RawFrame, instruction),
+        ];
+        assert_eq!(frame, [0, 8, 12]);
+    }
+
+    fn bytes_of(header: [u32; 4], words: &[u64]) -> Vec<u8> {
+        let mut bytes: Vec<u8> = header.into_iter().flat_map(u32::to_le_bytes).collect();
+        bytes.extend(words.iter().copied().flat_map(u64::to_le_bytes));
+        bytes
+    }
+
+    #[test]
+    fn a_block_comes_with_its_stack() {
+        let end_and_count = 1 << 32;
+        let words = [
+            9,
+            0x1000,
+            4096,
+            0x800,
+            0,
+            end_and_count,
+            0xc0de,
+            (7 << 32) | 5,
+        ];
+        let record = decode(&bytes_of([1, 11, 12, 0], &words)).unwrap();
+        assert_eq!(
+            record,
+            Record {
+                pid: Pid(11),
+                tid: 12,
+                time_ns: 9,
+                what: Happening::BlockAllocated {
+                    address: 0x1000,
+                    size: 4096,
+                    previous: 0x800,
+                    stack: RawStack {
+                        frames: vec![RawFrame {
+                            code: 0xc0de,
+                            fingerprint: 5,
+                            instruction: 7
+                        }],
+                        end: WalkEnd::Complete,
+                    },
+                },
+            }
+        );
+    }
+
+    #[test]
+    fn a_count_of_frames_beyond_the_record_is_refused() {
+        let words = [0, 0, 0, 0, 0, 3 << 32, 0xc0de, 0];
+        assert_eq!(decode(&bytes_of([1, 0, 0, 0], &words)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_decoded_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _any: Option<Record> = decode(&bytes);
+        }
+    }
+}
