@@ -3,6 +3,7 @@
 //! A file is read once and whole. Nothing in it is trusted: what does not fit into the file is
 //! not there.
 
+mod outline;
 mod symbols;
 mod tables;
 
@@ -17,6 +18,7 @@ use object::elf;
 use rustix::fs::OFlags;
 use thiserror::Error;
 
+pub use self::outline::{Exports, Outline};
 use self::tables::Tables;
 
 /// The largest file that is read.
@@ -61,6 +63,12 @@ pub enum ElfError {
     /// The file is for machines of another word size or byte order.
     #[error("it is not a 64-bit little-endian ELF file")]
     WrongClass,
+    /// The file claims more segments than can be loaded.
+    #[error("it claims to have {count} segments")]
+    TooManySegments {
+        /// How many.
+        count: u32,
+    },
     /// A table does not fit into the file.
     #[error("its {table} are malformed")]
     Malformed {
@@ -69,6 +77,15 @@ pub enum ElfError {
         /// What the parser said.
         source: object::read::Error,
     },
+}
+
+impl ElfError {
+    fn unreadable(path: &Path, source: io::Error) -> Self {
+        Self::Unreadable {
+            path: path.to_owned(),
+            source,
+        }
+    }
 }
 
 /// A machine that binaries are built for.
@@ -234,23 +251,14 @@ impl ElfFile {
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, ElfError> {
-    let unreadable = |source| ElfError::Unreadable {
-        path: path.to_owned(),
-        source,
-    };
-    let file = open_without_waiting(path).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(ElfError::NotRegular {
-            path: path.to_owned(),
-        });
-    }
-    let size = metadata.len();
+    let (file, size) = open_regular(path)?;
     let mut bytes = Vec::new();
     if size <= SIZE_LIMIT {
         // One byte more than it had, to see when it grows beyond the limit meanwhile.
         let mut limited = file.take(SIZE_LIMIT + 1);
-        limited.read_to_end(&mut bytes).map_err(unreadable)?;
+        limited
+            .read_to_end(&mut bytes)
+            .map_err(|source| ElfError::unreadable(path, source))?;
     }
     let size = size.max(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
     if size > SIZE_LIMIT {
@@ -262,10 +270,23 @@ fn read_file(path: &Path) -> Result<Vec<u8>, ElfError> {
     Ok(bytes)
 }
 
-/// Opens a file; a pipe that nobody writes to must not stop heaptide.
-fn open_without_waiting(path: &Path) -> io::Result<File> {
-    let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
-    OpenOptions::new().read(true).custom_flags(flags).open(path)
+/// Opens a regular file, and says how large it is.
+fn open_regular(path: &Path) -> Result<(File, u64), ElfError> {
+    // A pipe that nobody writes to must not stop heaptide.
+    let file = OFlags::NONBLOCK.bits().try_into();
+    let file = file.map_err(io::Error::other).and_then(|flags| {
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(flags).open(path)
+    });
+    let file = file.map_err(|source| ElfError::unreadable(path, source))?;
+    let metadata = file.metadata();
+    let metadata = metadata.map_err(|source| ElfError::unreadable(path, source))?;
+    if metadata.is_file() {
+        return Ok((file, metadata.len()));
+    }
+    Err(ElfError::NotRegular {
+        path: path.to_owned(),
+    })
 }
 
 #[cfg(test)]

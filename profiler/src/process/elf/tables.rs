@@ -7,17 +7,22 @@ use std::ops::Range;
 
 use object::{
     LittleEndian, elf,
-    read::elf::{FileHeader as _, NoteIterator, ProgramHeader as _, SectionHeader as _},
+    read::{
+        ReadRef,
+        elf::{FileHeader as _, NoteIterator, ProgramHeader as _, SectionHeader as _},
+    },
 };
 
 use super::{ElfError, symbols::SymbolTable};
 
-type Header = elf::FileHeader64<LittleEndian>;
-type ProgramHeader = elf::ProgramHeader64<LittleEndian>;
+pub(super) type Header = elf::FileHeader64<LittleEndian>;
+pub(super) type ProgramHeader = elf::ProgramHeader64<LittleEndian>;
 
 /// More libraries than any program asks for, and the longest name one can have.
 const NEEDED_LIMIT: usize = 4096;
 const NAME_LIMIT: usize = 4096;
+/// More than the kernel loads a program with.
+const SEGMENTS_LIMIT: u32 = 4096;
 /// Linkers write 20 bytes or fewer.
 const BUILD_ID_LIMIT: usize = 64;
 
@@ -68,16 +73,11 @@ pub(super) struct Dynamic {
 impl Tables {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, ElfError> {
         let header = header(bytes)?;
-        let segments = header
-            .program_headers(LittleEndian, bytes)
-            .map_err(|source| ElfError::Malformed {
-                table: "program headers",
-                source,
-            })?;
+        let segments = program_headers(header, bytes)?;
         let mut tables = Self {
             kind: header.e_type(LittleEndian),
             machine: header.e_machine(LittleEndian),
-            loads: segments.iter().filter_map(load).collect(),
+            loads: segments.iter().filter_map(Load::from_header).collect(),
             sections: sections(header, bytes),
             section_names: 0..0,
             dynamic_symbols: None,
@@ -134,15 +134,13 @@ impl Tables {
     }
 
     fn dynamic(&self, segments: &[ProgramHeader], bytes: &[u8]) -> Dynamic {
-        let found = segments.iter().find_map(|segment| {
-            let entries = segment.dynamic(LittleEndian, bytes).ok()??;
-            Some((segment.p_vaddr(LittleEndian), entries))
+        let table = segments.iter().find_map(|segment| {
+            let table = segment.dynamic(LittleEndian, bytes).ok();
+            table.flatten()
         });
-        let Some((address, entries)) = found else {
-            return Dynamic::default();
-        };
+        let table = table.unwrap_or_default();
         let entries = || {
-            entries
+            table
                 .iter()
                 .map(|entry| (entry.d_tag.get(LittleEndian), entry.d_val.get(LittleEndian)))
                 .take_while(|(tag, _)| *tag != elf::DT_NULL)
@@ -154,7 +152,7 @@ impl Tables {
             .and_then(|vaddr| self.file_offset(vaddr, 1));
         let name = |start: u64| c_string(bytes, strings?.checked_add(start)?);
         Dynamic {
-            address: Some(address),
+            address: dynamic_address(segments),
             needed: values(elf::DT_NEEDED)
                 .take(NEEDED_LIMIT)
                 .filter_map(name)
@@ -184,27 +182,55 @@ fn range(bytes: &[u8], offset: u64, size: u64) -> Option<Range<usize>> {
     (end <= bytes.len()).then_some(start..end)
 }
 
-fn header(bytes: &[u8]) -> Result<&Header, ElfError> {
-    if !bytes.starts_with(&elf::ELFMAG) {
+/// The file header of a file that can be used.
+pub(super) fn header<'file>(file: impl ReadRef<'file>) -> Result<&'file Header, ElfError> {
+    let ident = file.read_bytes_at(0, 6).unwrap_or_default();
+    if !ident.starts_with(&elf::ELFMAG) {
         return Err(ElfError::NotElf);
     }
-    let ident = [elf::ELFCLASS64.0, elf::ELFDATA2LSB.0];
-    if bytes.get(4..6) != Some(&ident) {
+    if !ident.ends_with(&[elf::ELFCLASS64.0, elf::ELFDATA2LSB.0]) {
         return Err(ElfError::WrongClass);
     }
-    Header::parse(bytes).map_err(|source| ElfError::Malformed {
+    Header::parse(file).map_err(|source| ElfError::Malformed {
         table: "first bytes",
         source,
     })
 }
 
-fn load(segment: &ProgramHeader) -> Option<Load> {
-    (segment.p_type(LittleEndian) == elf::PT_LOAD).then(|| Load {
-        address: segment.p_vaddr(LittleEndian),
-        offset: segment.p_offset(LittleEndian),
-        file_size: segment.p_filesz(LittleEndian),
-        executable: segment.p_flags(LittleEndian).contains(elf::PF_X),
-    })
+/// The headers of the segments.
+pub(super) fn program_headers<'file, R: ReadRef<'file>>(
+    header: &Header,
+    file: R,
+) -> Result<&'file [ProgramHeader], ElfError> {
+    let malformed = |source| ElfError::Malformed {
+        table: "program headers",
+        source,
+    };
+    let count = header.phnum(LittleEndian, file).map_err(malformed)?;
+    if count > SEGMENTS_LIMIT {
+        return Err(ElfError::TooManySegments { count });
+    }
+    let headers = header.program_headers(LittleEndian, file);
+    headers.map_err(malformed)
+}
+
+/// The address of the table for the dynamic linker.
+pub(super) fn dynamic_address(segments: &[ProgramHeader]) -> Option<u64> {
+    let mut dynamic = segments.iter();
+    dynamic
+        .find(|segment| segment.p_type(LittleEndian) == elf::PT_DYNAMIC)
+        .map(|segment| segment.p_vaddr(LittleEndian))
+}
+
+impl Load {
+    pub(super) fn from_header(segment: &ProgramHeader) -> Option<Self> {
+        (segment.p_type(LittleEndian) == elf::PT_LOAD).then(|| Self {
+            address: segment.p_vaddr(LittleEndian),
+            offset: segment.p_offset(LittleEndian),
+            file_size: segment.p_filesz(LittleEndian),
+            executable: segment.p_flags(LittleEndian).contains(elf::PF_X),
+        })
+    }
 }
 
 fn sections(header: &Header, bytes: &[u8]) -> Vec<Row> {

@@ -126,6 +126,25 @@ fn what_is_no_elf_file_is_refused_with_its_name() {
 }
 
 #[test]
+fn the_outline_tells_what_the_whole_file_tells() {
+    let path = env::current_exe().unwrap();
+    let (outline, file) = (Outline::open(&path).unwrap(), own());
+    let text = file.section(".text").unwrap();
+    assert_eq!(outline.code_address(text.file_offset), Some(text.address));
+    assert_eq!(outline.code_address(0), None);
+    assert_eq!(
+        Some((outline.first_address(0).unwrap(), 0)),
+        file.first_load()
+    );
+    assert_eq!(outline.is_executable_type(), file.is_executable_type());
+    let exports = outline.exports().unwrap();
+    assert_eq!(exports.find("malloc"), None);
+    for name in ["HEAPTIDE_ELF_LANDMARK", "main", "free"] {
+        assert_eq!(exports.find(name), file.export(name), "{name}");
+    }
+}
+
+#[test]
 fn too_large_files_are_not_read() {
     let file = tempfile::NamedTempFile::new().unwrap();
     file.as_file().set_len(SIZE_LIMIT + 1).unwrap();
@@ -166,6 +185,15 @@ proptest! {
         }
         if length.index(4) == 0 {
             bytes.truncate(length.index(end));
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), &bytes).unwrap();
+        if let Ok(outline) = Outline::open(file.path()) {
+            let _answers = (outline.code_address(4096), outline.first_address(u64::MAX));
+            let symbol = outline.exports().and_then(|exports| exports.find("free"));
+            let whole = ElfFile::parse(bytes.clone()).unwrap();
+            prop_assert_eq!(symbol, whole.export("free"));
+            prop_assert_eq!(outline.dynamic_address(), whole.dynamic_address());
         }
         if let Ok(file) = ElfFile::parse(bytes) {
             ask_everything(&file);
