@@ -1,0 +1,99 @@
+//! The tables of a recording and the numbers that mark the file.
+
+/// The mark of a recording in the header of an `SQLite` file: `heap`.
+pub(super) const APPLICATION_ID: i64 = 0x6865_6170;
+
+/// The format that this heaptide writes, and the newest that it reads.
+pub(super) const FORMAT: i64 = 1;
+
+/// The tables by name, each with the statement that creates it.
+///
+/// `SQLite` keeps these texts in the file. The reader wants to find them unchanged, so that a
+/// forged or broken schema cannot make it run anything but plain reads of plain tables.
+pub(super) const TABLES: [(&str, &str); 9] = [
+    (
+        "meta",
+        "CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
+    ),
+    (
+        "frame",
+        "CREATE TABLE frame (id INTEGER PRIMARY KEY, function TEXT NOT NULL, file TEXT NOT NULL, \
+         line INTEGER NOT NULL)",
+    ),
+    (
+        "stack",
+        "CREATE TABLE stack (id INTEGER PRIMARY KEY, caller INTEGER NOT NULL, \
+         frame INTEGER NOT NULL)",
+    ),
+    (
+        "process",
+        "CREATE TABLE process (id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, inner_pid INTEGER, \
+         parent INTEGER NOT NULL, command TEXT NOT NULL, python TEXT, \
+         started_ns INTEGER NOT NULL, ended_ns INTEGER)",
+    ),
+    (
+        "interval",
+        "CREATE TABLE interval (id INTEGER PRIMARY KEY, start_ns INTEGER NOT NULL, \
+         end_ns INTEGER NOT NULL)",
+    ),
+    (
+        "change",
+        "CREATE TABLE change (interval INTEGER NOT NULL, process INTEGER NOT NULL, \
+         stack INTEGER NOT NULL, meter TEXT NOT NULL, bytes_in INTEGER NOT NULL, \
+         count_in INTEGER NOT NULL, bytes_out INTEGER NOT NULL, count_out INTEGER NOT NULL, \
+         samples INTEGER NOT NULL, PRIMARY KEY (interval, process, stack, meter)) WITHOUT ROWID",
+    ),
+    (
+        "census",
+        "CREATE TABLE census (interval INTEGER NOT NULL, process INTEGER NOT NULL, \
+         time_ns INTEGER NOT NULL, rss INTEGER NOT NULL, pss INTEGER, uss INTEGER, \
+         anonymous INTEGER, swap INTEGER, threads INTEGER NOT NULL, cpu_ns INTEGER NOT NULL, \
+         pymalloc_live INTEGER, pymalloc_arenas INTEGER, probe_runs INTEGER NOT NULL, \
+         probe_cost_ns INTEGER NOT NULL, blocks_observed_ns INTEGER NOT NULL, \
+         PRIMARY KEY (interval, process, time_ns)) WITHOUT ROWID",
+    ),
+    (
+        "lifecycle",
+        "CREATE TABLE lifecycle (interval INTEGER NOT NULL, position INTEGER NOT NULL, \
+         process INTEGER NOT NULL, time_ns INTEGER NOT NULL, kind TEXT NOT NULL, \
+         PRIMARY KEY (interval, position)) WITHOUT ROWID",
+    ),
+    (
+        "loss",
+        "CREATE TABLE loss (interval INTEGER NOT NULL, reason TEXT NOT NULL, \
+         times INTEGER NOT NULL, PRIMARY KEY (interval, reason)) WITHOUT ROWID",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mark_reads_heap() {
+        assert_eq!(
+            u32::try_from(APPLICATION_ID).unwrap().to_be_bytes(),
+            *b"heap"
+        );
+    }
+
+    #[test]
+    fn the_format_is_documented_column_by_column() {
+        let document = include_str!("../../../docs/recording-format.md");
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        for (table, sql) in TABLES {
+            connection.execute_batch(sql).unwrap();
+            let heading = format!("### `{table}`");
+            let section = document.split_once(&heading).expect(table).1;
+            let section = section.split("\n## ").next().unwrap();
+            let section = section.split("\n### ").next().unwrap();
+            let query = format!("SELECT * FROM {table}");
+            for column in connection.prepare(&query).unwrap().column_names() {
+                assert!(
+                    section.contains(&format!("| `{column}` |")),
+                    "{table}.{column}"
+                );
+            }
+        }
+    }
+}

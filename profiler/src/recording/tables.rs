@@ -1,0 +1,316 @@
+//! Reading the tables of a recording: every id and every number is checked.
+//!
+//! Rows are read in the order of their keys, and keys must ascend: so a broken file cannot make
+//! the reader go round in circles.
+
+use std::collections::HashMap;
+
+use rusqlite::Connection;
+
+use super::checked::{Fault, Fields};
+use crate::{
+    profile::{
+        Census, Change, Counters, Frame, FrameId, Interval, Lifecycle, LifecycleKind, Metered,
+        ProcessKey, ProcessRecord, Recorded, StackId, StackTable,
+    },
+    units::Pid,
+};
+use profiler_common::loss::Loss;
+
+/// Calls `read` with each row of a query.
+fn each_row(
+    connection: &Connection,
+    table: &'static str,
+    sql: &str,
+    mut read: impl FnMut(&Fields<'_>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        read(&Fields { table, row })?;
+    }
+    Ok(())
+}
+
+fn damaged<T>(what: impl Into<String>) -> Result<T, Fault> {
+    Err(Fault::Damaged(what.into()))
+}
+
+/// Reads frames and stacks.
+pub(super) fn stacks(connection: &Connection) -> Result<StackTable, Fault> {
+    let mut table = StackTable::default();
+    let sql = "SELECT id, function, file, line FROM frame ORDER BY id";
+    each_row(connection, "frame", sql, |fields| {
+        let position = table.frame_count();
+        in_sequence(fields, position)?;
+        table.intern_frame(&Frame {
+            function: fields.text(1)?.to_owned(),
+            file: fields.text(2)?.to_owned(),
+            line: fields.small(3)?,
+        });
+        is_new(fields, position, table.frame_count())
+    })?;
+    let sql = "SELECT id, caller, frame FROM stack ORDER BY id";
+    each_row(connection, "stack", sql, |fields| {
+        let position = table.stack_count();
+        in_sequence(fields, position)?;
+        let caller = StackId(fields.id(1, position)?);
+        let frame = FrameId(fields.id(2, table.frame_count())?);
+        table.intern_call(caller, frame);
+        is_new(fields, position, table.stack_count())
+    })?;
+    Ok(table)
+}
+
+/// Checks that a row has the id that its position demands.
+fn in_sequence(fields: &Fields<'_>, position: usize) -> Result<(), Fault> {
+    if usize::try_from(fields.integer(0)?) == Ok(position) {
+        Ok(())
+    } else {
+        Err(fields.impossible(0))
+    }
+}
+
+/// Checks that a row is not the same as an earlier one, so that ids keep their meaning.
+fn is_new(fields: &Fields<'_>, before: usize, after: usize) -> Result<(), Fault> {
+    if before < after {
+        Ok(())
+    } else {
+        let table = fields.table;
+        damaged(format!("table {table} holds the same thing twice"))
+    }
+}
+
+/// Reads processes.
+pub(super) fn processes(connection: &Connection) -> Result<Vec<ProcessRecord>, Fault> {
+    let mut processes = Vec::new();
+    let sql = "SELECT id, pid, inner_pid, parent, command, python, started_ns, ended_ns \
+               FROM process ORDER BY id";
+    each_row(connection, "process", sql, |fields| {
+        in_sequence(fields, processes.len())?;
+        processes.push(ProcessRecord {
+            pid: Pid(fields.small(1)?),
+            inner_pid: fields.optional(2, Fields::small)?.map(Pid),
+            parent: Pid(fields.small(3)?),
+            command: fields.text(4)?.to_owned(),
+            python: fields.optional(5, |fields, column| Ok(fields.text(column)?.to_owned()))?,
+            started: fields.time(6)?,
+            ended: fields.optional(7, Fields::time)?,
+        });
+        Ok(())
+    })?;
+    Ok(processes)
+}
+
+/// The intervals while they are filled, and what the ids in them may be.
+pub(super) struct Intervals {
+    filled: Vec<Interval>,
+    positions: HashMap<i64, usize>,
+    process_count: usize,
+    stack_count: usize,
+}
+
+impl Intervals {
+    /// Reads all intervals with what happened in them; `recorded` has processes and stacks already.
+    pub(super) fn read(
+        connection: &Connection,
+        recorded: &Recorded,
+    ) -> Result<Vec<Interval>, Fault> {
+        let mut intervals = Self {
+            filled: Vec::new(),
+            positions: HashMap::new(),
+            process_count: recorded.processes.len(),
+            stack_count: recorded.stacks.stack_count(),
+        };
+        intervals.read_times(connection)?;
+        intervals.read_changes(connection)?;
+        intervals.read_censuses(connection)?;
+        intervals.read_lifecycles(connection)?;
+        intervals.read_losses(connection)?;
+        for interval in &mut intervals.filled {
+            let key = |change: &Change| (change.process, change.stack, change.meter);
+            interval.changes.sort_unstable_by_key(key);
+        }
+        Ok(intervals.filled)
+    }
+
+    fn read_times(&mut self, connection: &Connection) -> Result<(), Fault> {
+        let sql = "SELECT id, start_ns, end_ns FROM interval ORDER BY id";
+        let mut ids = Ascending::default();
+        each_row(connection, "interval", sql, |fields| {
+            let interval = Interval {
+                start: fields.time(1)?,
+                end: fields.time(2)?,
+                ..Interval::default()
+            };
+            let previous_end = self.filled.last().map(|previous| previous.end);
+            if previous_end.is_some_and(|end| end > interval.start) {
+                return Err(fields.impossible(1));
+            }
+            if interval.end < interval.start {
+                return Err(fields.impossible(2));
+            }
+            let id = fields.integer(0)?;
+            ids.check("interval", id)?;
+            self.positions.insert(id, self.filled.len());
+            self.filled.push(interval);
+            Ok(())
+        })
+    }
+
+    /// The interval and the process that a row names in its first two columns.
+    fn place(&mut self, fields: &Fields<'_>) -> Result<(&mut Interval, ProcessKey), Fault> {
+        let process = fields.id(1, self.process_count)?;
+        Ok((self.interval(fields)?, ProcessKey(process)))
+    }
+
+    fn interval(&mut self, fields: &Fields<'_>) -> Result<&mut Interval, Fault> {
+        let position = (self.positions.get(&fields.integer(0)?))
+            .copied()
+            .ok_or_else(|| fields.impossible(0))?;
+        Ok(&mut self.filled[position])
+    }
+
+    fn read_changes(&mut self, connection: &Connection) -> Result<(), Fault> {
+        let sql = "SELECT interval, process, stack, meter, bytes_in, count_in, bytes_out, \
+                   count_out, samples FROM change ORDER BY interval, process, stack, meter";
+        let mut keys = Ascending::default();
+        let mut totals = Totals::default();
+        each_row(connection, "change", sql, |fields| {
+            let stack = StackId(fields.id(2, self.stack_count)?);
+            let meter = fields.named(3, Metered::from_name)?;
+            let counters = Counters {
+                bytes_in: fields.size(4)?,
+                count_in: fields.size(5)?,
+                bytes_out: fields.size(6)?,
+                count_out: fields.size(7)?,
+                samples: fields.size(8)?,
+            };
+            totals.add(counters)?;
+            let (interval, process) = self.place(fields)?;
+            keys.check("change", (fields.integer(0)?, process, stack, meter.name()))?;
+            interval.changes.push(Change {
+                process,
+                stack,
+                meter,
+                counters,
+            });
+            Ok(())
+        })
+    }
+
+    fn read_censuses(&mut self, connection: &Connection) -> Result<(), Fault> {
+        let sql = "SELECT interval, process, time_ns, rss, pss, uss, anonymous, swap, threads, \
+                   cpu_ns, pymalloc_live, pymalloc_arenas, probe_runs, probe_cost_ns, \
+                   blocks_observed_ns FROM census ORDER BY interval, process, time_ns";
+        let mut keys = Ascending::default();
+        each_row(connection, "census", sql, |fields| {
+            let (interval, process) = self.place(fields)?;
+            let census = census(fields, process)?;
+            keys.check("census", (fields.integer(0)?, process, census.time))?;
+            interval.censuses.push(census);
+            Ok(())
+        })
+    }
+
+    fn read_lifecycles(&mut self, connection: &Connection) -> Result<(), Fault> {
+        let sql = "SELECT interval, process, position, time_ns, kind FROM lifecycle \
+                   ORDER BY interval, position";
+        let mut keys = Ascending::default();
+        each_row(connection, "lifecycle", sql, |fields| {
+            keys.check("lifecycle", (fields.integer(0)?, fields.integer(2)?))?;
+            let (interval, process) = self.place(fields)?;
+            interval.lifecycles.push(Lifecycle {
+                process,
+                time: fields.time(3)?,
+                kind: fields.named(4, LifecycleKind::from_name)?,
+            });
+            Ok(())
+        })
+    }
+
+    fn read_losses(&mut self, connection: &Connection) -> Result<(), Fault> {
+        let sql = "SELECT interval, reason, times FROM loss ORDER BY interval, reason";
+        let mut keys = Ascending::default();
+        let mut totals = Totals::default();
+        each_row(connection, "loss", sql, |fields| {
+            let loss = fields.named(1, Loss::from_name)?;
+            keys.check("loss", (fields.integer(0)?, loss.name()))?;
+            let times = fields.size(2)?;
+            totals.add(Counters {
+                samples: times,
+                ..Counters::default()
+            })?;
+            self.interval(fields)?.losses.add(loss, times);
+            Ok(())
+        })
+    }
+}
+
+fn census(fields: &Fields<'_>, process: ProcessKey) -> Result<Census, Fault> {
+    Ok(Census {
+        process,
+        time: fields.time(2)?,
+        rss: fields.size(3)?,
+        pss: fields.optional_size(4)?,
+        uss: fields.optional_size(5)?,
+        anonymous: fields.optional_size(6)?,
+        swap: fields.optional_size(7)?,
+        threads: fields.small(8)?,
+        cpu: fields.time(9)?,
+        pymalloc_live: fields.optional_size(10)?,
+        pymalloc_arenas: fields.optional_size(11)?,
+        probe_runs: fields.size(12)?,
+        probe_cost: fields.time(13)?,
+        blocks_observed: fields.time(14)?,
+    })
+}
+
+/// Checks that keys ascend.
+struct Ascending<K>(Option<K>);
+
+impl<K> Default for Ascending<K> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<K: Ord> Ascending<K> {
+    fn check(&mut self, table: &str, key: K) -> Result<(), Fault> {
+        if self.0.as_ref().is_some_and(|previous| *previous >= key) {
+            return damaged(format!("the rows of table {table} are out of order"));
+        }
+        self.0 = Some(key);
+        Ok(())
+    }
+}
+
+/// The sums of all counters, which must not overflow wherever they are added up.
+#[derive(Default)]
+struct Totals(Counters);
+
+impl Totals {
+    fn add(&mut self, counters: Counters) -> Result<(), Fault> {
+        let Counters {
+            bytes_in,
+            count_in,
+            bytes_out,
+            count_out,
+            samples,
+        } = &mut self.0;
+        for (total, value) in [
+            (bytes_in, counters.bytes_in),
+            (count_in, counters.count_in),
+            (bytes_out, counters.bytes_out),
+            (count_out, counters.count_out),
+            (samples, counters.samples),
+        ] {
+            // Every value is far below the largest number, so the addition cannot wrap.
+            *total += value;
+            if *total > u64::MAX / 2 {
+                return damaged("its counters are larger than any memory");
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,118 @@
+//! Recordings for tests.
+
+use std::{path::PathBuf, time::Duration};
+
+use profiler_common::loss::Loss;
+use tempfile::TempDir;
+
+use crate::{
+    profile::{
+        Census, Change, Counters, Facts, Frame, Interval, Lifecycle, LifecycleKind, Losses,
+        Metered, ProcessKey, ProcessRecord, StackId, StackTable,
+    },
+    units::Pid,
+};
+
+/// A folder, and the name of a recording in it.
+pub(super) fn place() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a service's.heaptide");
+    (folder, path)
+}
+
+pub(super) fn facts() -> Facts {
+    Facts {
+        heaptide: "0.1.0".to_owned(),
+        started_at: "2026-11-23T10:00:00Z".to_owned(),
+        duration: Duration::from_secs(30),
+        complete: true,
+        kernel: "6.18.0".to_owned(),
+        target: "python app.py (pid 4711)".to_owned(),
+        budget_percent: 2.5,
+        page_fault_period: 64,
+        page_size: 4096,
+        notes: vec!["Blocks were observed all the time.".to_owned()],
+    }
+}
+
+pub(super) fn process(pid: u32) -> ProcessRecord {
+    ProcessRecord {
+        pid: Pid(pid),
+        inner_pid: Some(Pid(pid % 7)),
+        parent: Pid(1),
+        command: format!("python worker.py --number {pid}"),
+        python: Some("3.12.1".to_owned()),
+        started: Duration::from_millis(3),
+        ended: None,
+    }
+}
+
+/// So many stacks of depth two, besides their common caller.
+pub(super) fn stacks(count: u32) -> StackTable {
+    let mut table = StackTable::default();
+    let frame = |number: u32| Frame {
+        function: format!("Service.handle_request_{number}"),
+        file: format!("/srv/application/package/module_{}.py", number % 50),
+        line: number,
+    };
+    let main = table.intern_frame(&frame(0));
+    for number in 1..=count {
+        let inner = table.intern_frame(&frame(number));
+        table.intern([main, inner]);
+    }
+    table
+}
+
+pub(super) fn census(process: u32, time: Duration, rss: u64) -> Census {
+    Census {
+        process: ProcessKey(process),
+        time,
+        rss,
+        pss: Some(rss / 2),
+        uss: None,
+        threads: 4,
+        cpu: time / 2,
+        blocks_observed: time,
+        ..Census::default()
+    }
+}
+
+/// The interval of this second: changes at `count` of `stack_count` stacks, which differ from one
+/// second to the next, and one of everything else.
+pub(super) fn interval(second: u32, count: u32, stack_count: u32) -> Interval {
+    let change = |number: u32| {
+        // A step that is prime to any smaller count visits all stacks.
+        let stack = (number * 7919 + second * 104_729) % stack_count + 1;
+        let size = u64::from(number + second) * 1_000_003 % (1 << 22);
+        Change {
+            process: ProcessKey(0),
+            stack: StackId(stack),
+            meter: Metered::ALL[number as usize % 4],
+            counters: Counters {
+                bytes_in: size,
+                count_in: size / 600,
+                bytes_out: size / 2,
+                count_out: size / 1200,
+                samples: size / 600,
+            },
+        }
+    };
+    let mut changes: Vec<_> = (0..count).map(change).collect();
+    changes.sort_by_key(|change| (change.process, change.stack, change.meter));
+    changes.dedup_by_key(|change| (change.process, change.stack, change.meter));
+    let end = Duration::from_secs(u64::from(second) + 1);
+    let mut losses = Losses::default();
+    losses.add(Loss::RingFull, u64::from(second % 3));
+    Interval {
+        start: Duration::from_secs(u64::from(second)),
+        end,
+        changes,
+        censuses: vec![census(0, end, 1 << 26)],
+        lifecycles: vec![Lifecycle {
+            process: ProcessKey(0),
+            time: end,
+            kind: LifecycleKind::Forked,
+        }],
+        losses,
+    }
+}
