@@ -6,7 +6,6 @@
 use std::collections::HashSet;
 
 use object::elf;
-use profiler_common::memory::Block;
 
 use super::{
     image::{Image, executable_among},
@@ -83,13 +82,12 @@ fn walk<'a>(memory: &Memory, debug: u64, images: &'a [Image]) -> Vec<&'a Image> 
     let mut next = memory.read_word(debug.wrapping_add(8)).unwrap_or(0);
     while next != 0 && known.len() < OBJECTS_LIMIT && known.insert(next) {
         // The head of `struct link_map`: bias, name, dynamic table, next.
-        let Some(object): Option<Block<32>> = memory.read(next) else {
+        let Some([_, _, dynamic, following]) = memory.read_words(next) else {
             break;
         };
         // By its table, as the name may be anything. The vDSO has one too, and no file.
-        let dynamic = object.word(16);
         order.extend(images.iter().find(|image| image.contains(dynamic)));
-        next = object.word(24);
+        next = following;
     }
     order
 }
@@ -112,13 +110,13 @@ fn debug_address(pid: Pid, memory: &Memory, images: &[Image]) -> Option<u64> {
 /// Where the dynamic linker has written its address into the program's table.
 fn debug_entry(memory: &Memory, dynamic: u64) -> Option<u64> {
     for index in 0..DYNAMIC_LIMIT {
-        let entry: Block<16> = memory.read(dynamic.wrapping_add(16 * index))?;
-        let tag = elf::DynamicTag(entry.word(0).cast_signed());
+        let [tag, value] = memory.read_words(dynamic.wrapping_add(16 * index))?;
+        let tag = elf::DynamicTag(tag.cast_signed());
         if tag == elf::DT_NULL {
             return None;
         }
         if tag == elf::DT_DEBUG {
-            return Some(entry.word(8)).filter(|address| *address != 0);
+            return Some(value).filter(|address| *address != 0);
         }
     }
     None

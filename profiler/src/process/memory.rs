@@ -44,16 +44,16 @@ impl Memory {
         Ok(bytes)
     }
 
-    /// Reads the `N` bytes at `address`, or `None` if any of them cannot be read now.
-    pub fn read<const N: usize>(&self, address: u64) -> Option<Block<N>> {
-        let mut block = Block::ZERO;
-        self.read_into(address, &mut block).then_some(block)
-    }
-
     /// Reads the word at `address`.
     pub fn read_word(&self, address: u64) -> Option<u64> {
-        let block: Block<8> = self.read(address)?;
-        Some(block.word(0))
+        self.read_words(address).map(|[word]| word)
+    }
+
+    /// Reads the `N` words from `address` on, all of them or none.
+    pub fn read_words<const N: usize>(&self, address: u64) -> Option<[u64; N]> {
+        let mut words = [[0; 8]; N];
+        self.fill(address, words.as_flattened_mut()).ok()?;
+        Some(words.map(u64::from_le_bytes))
     }
 
     /// Reads many ranges in few calls. What cannot be read, or is too long, is `None`.
@@ -155,8 +155,19 @@ impl Memory {
 }
 
 impl ReadMemory for Memory {
-    fn read_into<const N: usize>(&self, address: u64, block: &mut Block<N>) -> bool {
-        self.fill(address, &mut block.0).is_ok()
+    fn read_into<const LENGTH: usize, const N: usize>(
+        &self,
+        address: u64,
+        block: &mut Block<N>,
+    ) -> bool {
+        let Some(bytes) = block.bytes_mut().get_mut(..LENGTH) else {
+            return false;
+        };
+        let read = self.fill(address, bytes).is_ok();
+        if !read {
+            bytes.fill(0);
+        }
+        read
     }
 }
 
@@ -240,7 +251,8 @@ mod tests {
         let word = u64::from_le_bytes(*b"23456789");
         assert_eq!(own().read_word(address + 2), Some(word));
         assert_eq!(ReadMemory::read_word(&own(), address + 2), Some(word));
-        assert_eq!(own().read::<3>(address).unwrap().0, *b"012");
+        let words = own().read_words(address).unwrap();
+        assert_eq!(words.map(u64::to_le_bytes), [*b"01234567", *b"89abcdef"]);
     }
 
     #[test]
@@ -252,6 +264,20 @@ mod tests {
         assert_eq!(own().read_word(pages.end() - 4), None);
         assert_eq!(own().read_word(u64::MAX - 3), None);
         assert_eq!(own().read_word(0), None);
+    }
+
+    #[test]
+    fn a_block_that_is_not_all_there_is_zero() {
+        let pages = Pages::new();
+        let mut block = Block::<32>::ZERO;
+        assert!(own().read_into::<16, 32>(pages.end() - 16, &mut block));
+        let full = u64::from_le_bytes(*b"xxxxxxxx");
+        assert_eq!(
+            [0, 8, 16, 24].map(|offset| block.word(offset)),
+            [full, full, 0, 0]
+        );
+        assert!(!own().read_into::<32, 32>(pages.end() - 16, &mut block));
+        assert_eq!([0, 8, 16, 24].map(|offset| block.word(offset)), [0; 4]);
     }
 
     #[test]
