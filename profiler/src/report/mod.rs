@@ -1,6 +1,28 @@
 //! Findings for people and for programs: text, JSON and flamegraphs, as functions of their input.
 
+mod flamegraph;
+mod json;
 mod place;
 mod plain;
+#[cfg(test)]
+mod sample;
+mod screen;
+mod text;
 
+pub use flamegraph::{Colors, FlamegraphOptions, ReportError, flamegraph};
+pub use json::json;
 pub use place::{Owner, Places};
+pub use text::{TextOptions, text};
+
+use crate::{aggregate::Findings, classify::Verdicts, profile::Recorded};
+
+/// What a report is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// What was recorded.
+    pub recorded: &'a Recorded,
+    /// What it says in numbers.
+    pub findings: &'a Findings,
+    /// What is thought of that.
+    pub verdicts: &'a Verdicts,
+}

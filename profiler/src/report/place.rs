@@ -2,7 +2,7 @@
 
 use crate::profile::Frame;
 
-use super::plain::{printable, shorten, width};
+use super::plain::{cut_front, printable, shorten, width};
 
 /// Whose code a frame is.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -19,12 +19,21 @@ impl Owner {
     /// All owners.
     pub const ALL: [Self; 3] = [Self::Own, Self::Library, Self::Python];
 
+    /// The stable name, as it stands in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Library => "library",
+            Self::Python => "python",
+        }
+    }
+
     /// What a person reads in a legend.
     pub const fn describe(self) -> &'static str {
         match self {
             Self::Own => "own code",
             Self::Library => "libraries",
-            Self::Python => "Python itself",
+            Self::Python => "interpreter",
         }
     }
 
@@ -63,7 +72,8 @@ fn after_standard_library(file: &str) -> Option<&str> {
         .into_iter()
         .find_map(|folder| {
             let (_, rest) = file.split_once(folder)?;
-            let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.' || c == 't');
+            let rest =
+                rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.' || c == 't');
             rest.strip_prefix("zip").unwrap_or(rest).strip_prefix('/')
         })
 }
@@ -78,7 +88,7 @@ pub struct Places {
 
 impl Places {
     /// Finds out what the own files among these frames have in common.
-    pub fn of<'a>(frames: impl IntoIterator<Item = &'a Frame>) -> Self {
+    pub fn of<'a, I: IntoIterator<Item = &'a Frame>>(frames: I) -> Self {
         let mut common: Option<&str> = None;
         for frame in frames {
             if frame.file.starts_with('/') && Owner::of(frame) == Owner::Own {
@@ -89,7 +99,12 @@ impl Places {
         // The last folder that is common stays: `app/views.py` says more than `views.py`.
         let root = common.map_or("", |common| folder_of(common.trim_end_matches('/')));
         Self {
-            root: root.to_owned(),
+            // Without its first slash a path would pass for a relative one.
+            root: if root == "/" {
+                String::new()
+            } else {
+                root.to_owned()
+            },
         }
     }
 
@@ -101,7 +116,10 @@ impl Places {
             Owner::Library => after_packages(file).unwrap_or(file),
             Owner::Python => after_standard_library(file).unwrap_or(file),
         };
-        printable(tail)
+        match tail.strip_prefix("<frozen ") {
+            Some(module) => printable(&format!("<{module}")),
+            None => printable(tail),
+        }
     }
 
     /// `function (file:line)`; the file and the line are left out where there are none.
@@ -119,13 +137,13 @@ impl Places {
         }
         // Both give way, but the function no more than to a third while the file is the longer.
         let for_function = long.min((room / 3).max(room.saturating_sub(wide)));
-        shorten(&function, for_function) + &shorten(&place, room - for_function)
+        shorten(&function, for_function) + &shorten_place(&place, room - for_function)
     }
 
     /// The function, and ` (file:line)` or nothing.
     fn parts(&self, frame: &Frame) -> (String, String) {
-        let function = match printable(&frame.function) {
-            name if name.trim().is_empty() => "?".to_owned(),
+        let function = match printable(frame.function.trim()) {
+            name if name.is_empty() => "?".to_owned(),
             name => name,
         };
         let place = match (frame.is_pseudo(), frame.line) {
@@ -134,6 +152,16 @@ impl Places {
             (false, line) => format!(" ({}:{line})", self.file(frame)),
         };
         (function, place)
+    }
+}
+
+/// Cuts the outer folders of ` (file:line)`: the file and the line tell more.
+fn shorten_place(place: &str, room: usize) -> String {
+    const OPENING: &str = " (…";
+    match room.checked_sub(width(OPENING)) {
+        _ if width(place) <= room => place.to_owned(),
+        Some(kept) => OPENING.to_owned() + &cut_front(place, kept),
+        None => String::new(),
     }
 }
 
@@ -174,8 +202,14 @@ mod tests {
             ("leak.py", Owner::Own),
             ("<string>", Owner::Own),
             ("/srv/lib/python_tools/x.py", Owner::Own),
-            ("/v/lib/python3.12/site-packages/flask/app.py", Owner::Library),
-            ("/usr/lib/python3/dist-packages/yaml/reader.py", Owner::Library),
+            (
+                "/v/lib/python3.12/site-packages/flask/app.py",
+                Owner::Library,
+            ),
+            (
+                "/usr/lib/python3/dist-packages/yaml/reader.py",
+                Owner::Library,
+            ),
             ("<attrs generated init app.User>", Owner::Library),
             ("/usr/lib/python3.11/json/decoder.py", Owner::Python),
             ("/opt/py/lib/python3.13t/json/decoder.py", Owner::Python),
@@ -200,7 +234,12 @@ mod tests {
         let files: Vec<String> = frames.iter().map(|frame| places.file(frame)).collect();
         assert_eq!(
             files,
-            ["app/views/user.py", "app/leak.py", "flask/app.py", "json/decoder.py"]
+            [
+                "app/views/user.py",
+                "app/leak.py",
+                "flask/app.py",
+                "json/decoder.py"
+            ]
         );
     }
 
@@ -210,6 +249,10 @@ mod tests {
         let places = Places::of(&frames);
         assert_eq!(places.label(&frames[0]), "f (/srv/a.py:3)");
         assert_eq!(places.label(&frames[1]), "f (/home/me/b.py:3)");
+        assert_eq!(
+            Places::of(&frames[..1]).label(&frames[0]),
+            "f (/srv/a.py:3)"
+        );
     }
 
     #[test]
@@ -221,7 +264,10 @@ mod tests {
         };
         let label = Places::default().label_within(&long, 40);
         assert_eq!(width(&label), 40, "{label}");
-        assert!(label.ends_with("program/views.py:1234)"), "{label}");
+        assert!(
+            label.ends_with("_user (…e/program/views.py:1234)"),
+            "{label}"
+        );
     }
 
     #[test]
@@ -229,6 +275,8 @@ mod tests {
         let places = Places::default();
         assert_eq!(places.label(&Frame::pseudo("<native>")), "<native>");
         assert_eq!(places.label(&Frame::pseudo(" ")), "?");
+        let frozen = frame("<frozen importlib._bootstrap>");
+        assert_eq!(places.label(&frozen), "f (<importlib._bootstrap>:3)");
     }
 
     proptest! {

@@ -1,0 +1,82 @@
+//! What measuring cost, what was not measured, and where to find more.
+
+use profiler_common::loss::Loss;
+
+use super::numbers::grouped;
+use crate::report::{
+    Subject,
+    plain::{cut, printable},
+    screen::{Line, Look, Screen, Worth},
+};
+
+/// What measuring cost, against what it was allowed to.
+pub(super) fn cost(screen: &mut Screen, subject: &Subject<'_>) {
+    let findings = subject.findings;
+    let budget = subject.recorded.facts.budget_percent;
+    let seen = match findings.observed_fraction {
+        fraction if fraction >= 0.9995 => "all of the time".to_owned(),
+        fraction => format!("{:.1}% of the time", fraction * 100.0),
+    };
+    let (measured, look) = match findings.measured_overhead_percent {
+        Some(percent) if percent > budget => (format!("{percent:.1}%"), Look::Warning),
+        Some(percent) => (format!("{percent:.1}%"), Look::Plain),
+        None => ("an unknown part".to_owned(), Look::Plain),
+    };
+    let rest = format!(" of its time, budget {budget}%; blocks watched {seen}");
+    let line = Line::new(look, measured).and(Look::Plain, rest);
+    screen.space();
+    screen.labelled(Worth::Result, "cost", line);
+}
+
+/// What was not measured, most frequent first.
+pub(super) fn losses(screen: &mut Screen, subject: &Subject<'_>) {
+    let losses = &subject.findings.losses;
+    let missing = losses.missing();
+    let look = if missing == 0 { Look::Good } else { Look::Bad };
+    let count = Line::new(look, grouped(missing));
+    let mut reasons: Vec<(Loss, u64)> = losses.iter().collect();
+    reasons.sort_by_key(|(loss, count)| (!loss.loses_data(), std::cmp::Reverse(*count)));
+    let mut texts = reasons
+        .into_iter()
+        .map(|(loss, count)| format!("{} {}", grouped(count), loss.describe()))
+        .peekable();
+    let line = match texts.next_if(|_| missing > 0) {
+        Some(first) => count.and(Look::Plain, format!(": {first}")),
+        None => count,
+    };
+    screen.labelled(Worth::Result, "lost events", line);
+    for text in texts {
+        screen.labelled(Worth::Detail, "", Line::new(Look::Dim, text));
+    }
+}
+
+/// What a person should know about how it was measured.
+pub(super) fn notes(screen: &mut Screen, subject: &Subject<'_>) {
+    let facts = &subject.recorded.facts;
+    let cut_off = "the recording was not ended in order; its last seconds may be missing";
+    let incomplete = (!facts.complete).then(|| cut_off.to_owned());
+    let notes: Vec<String> = incomplete
+        .into_iter()
+        .chain(facts.notes.iter().cloned())
+        .collect();
+    for (index, note) in notes.iter().enumerate() {
+        let label = match notes.len() {
+            1 => "note".to_owned(),
+            all => format!("note {} of {all}", index + 1),
+        };
+        let worth = if index == 0 {
+            Worth::Result
+        } else {
+            Worth::Detail
+        };
+        screen.sentence(worth, &label, &printable(note));
+    }
+}
+
+/// Where the files are. A path is not cut: it is there to be copied.
+pub(super) fn files(screen: &mut Screen, files: &[(&str, &str)]) {
+    for (what, path) in files {
+        let line = Line::new(Look::Plain, printable(path)).uncut();
+        screen.labelled(Worth::Result, &cut(what, 11), line);
+    }
+}
