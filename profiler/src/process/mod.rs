@@ -7,6 +7,7 @@ pub mod census;
 pub mod elf;
 pub mod identity;
 pub mod image;
+pub mod instruction;
 pub mod link_map;
 pub mod maps;
 pub mod memory;
