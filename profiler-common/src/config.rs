@@ -102,28 +102,50 @@ impl Request {
 /// Requests up to this size belong to pymalloc and are not blocks of their own.
 pub const SMALL_REQUEST: u64 = 512;
 
-/// The cookie of a probe at the branch where pymalloc has just taken a pool: which registers
-/// hold the pool and its size class.
+/// The cookie of a probe at the branch where pymalloc has just taken a pool: where the pool and
+/// its size class are. Registers are numbered in the order of x86's encoding (0 is `rax`).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PoolCookie {
-    /// Number of the register that holds the pool, in the order of x86's encoding (0 is `rax`).
+    /// The register that holds the pool.
     pub pool: u8,
-    /// Number of the register that holds the size class.
-    pub size_class: u8,
+    /// Where the size class is.
+    pub size_class: SizeClassPlace,
 }
+
+/// Where the size class of a pool is while a probe runs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SizeClassPlace {
+    /// In this register.
+    Register(u8),
+    /// The code takes pools of this class only.
+    Known(u8),
+    /// Nowhere: user space reads it from the pool's header afterwards.
+    Header,
+}
+
+/// The size class of a record whose probe could not tell it.
+pub const UNKNOWN_SIZE_CLASS: u32 = u32::MAX;
 
 impl PoolCookie {
     /// The cookie as the kernel carries it.
     pub const fn to_wire(self) -> u64 {
-        (self.pool as u64) | ((self.size_class as u64) << 8)
+        let (place, value) = match self.size_class {
+            SizeClassPlace::Register(number) => (0, number),
+            SizeClassPlace::Known(class) => (1, class),
+            SizeClassPlace::Header => (2, 0),
+        };
+        (self.pool as u64) | (place << 8) | ((value as u64) << 16)
     }
 
     /// The cookie as it was.
     pub const fn from_wire(raw: u64) -> Self {
-        Self {
-            pool: raw as u8,
-            size_class: (raw >> 8) as u8,
-        }
+        let value = (raw >> 16) as u8;
+        let size_class = match (raw >> 8) as u8 {
+            0 => SizeClassPlace::Register(value),
+            1 => SizeClassPlace::Known(value),
+            _ => SizeClassPlace::Header,
+        };
+        Self { pool: raw as u8, size_class }
     }
 }
 
@@ -138,4 +160,19 @@ mod pod {
     unsafe impl aya::Pod for super::ThreadSlot {}
     // SAFETY: as above.
     unsafe impl aya::Pod for super::KernelLayout {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_cookie_survives_the_journey() {
+        for size_class in
+            [SizeClassPlace::Register(13), SizeClassPlace::Known(31), SizeClassPlace::Header]
+        {
+            let cookie = PoolCookie { pool: 7, size_class };
+            assert_eq!(PoolCookie::from_wire(cookie.to_wire()), cookie);
+        }
+    }
 }

@@ -6,7 +6,7 @@ use aya_ebpf::{
     programs::{ProbeContext, RetProbeContext},
 };
 use profiler_common::{
-    config::{PoolCookie, Request, SMALL_REQUEST},
+    config::{PoolCookie, Request, SMALL_REQUEST, SizeClassPlace, UNKNOWN_SIZE_CLASS},
     event::EventKind,
 };
 
@@ -121,7 +121,11 @@ pub(crate) fn pool_opened(context: &ProbeContext) {
         let registers = unsafe { &*context.regs };
         let pool = by_number(registers, cookie.pool);
         let mut message = Message::new(EventKind::PoolOpened, pool, 0);
-        message.detail = by_number(registers, cookie.size_class) as u32;
+        message.detail = match cookie.size_class {
+            SizeClassPlace::Register(number) => by_number(registers, number) as u32,
+            SizeClassPlace::Known(class) => u32::from(class),
+            SizeClassPlace::Header => UNKNOWN_SIZE_CLASS,
+        };
         send_with_stack(&message, config);
     });
 }

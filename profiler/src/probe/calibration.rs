@@ -19,13 +19,13 @@ const ROUNDS: usize = 5;
 /// those at which targets are probed.
 #[cfg(target_arch = "x86_64")]
 #[unsafe(naked)]
-extern "C" fn probed() {
+pub(super) extern "C" fn probed() {
     core::arch::naked_asm!("nop", "ret")
 }
 
 #[cfg(target_arch = "aarch64")]
 #[unsafe(naked)]
-extern "C" fn probed() {
+pub(super) extern "C" fn probed() {
     core::arch::naked_asm!("nop", "ret")
 }
 

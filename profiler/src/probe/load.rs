@@ -10,6 +10,7 @@ use aya::{
 use profiler_common::config::{KernelLayout, ProcessConfig, ThreadSlot};
 
 use super::{ProbeError, kernel, links::SiteProgram};
+use crate::profile::Losses;
 
 /// The object that was built from the sources of the kernel half.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../ebpf/heaptide.bpf.o");
@@ -49,6 +50,8 @@ pub struct Probe {
     pub(super) threads: HashMap<MapData, u32, ThreadSlot>,
     pub(super) losses: PerCpuArray<MapData, u64>,
     pub(super) ring: RingBuf<MapData>,
+    /// The losses that were handed on already.
+    pub(super) known_losses: Losses,
 }
 
 impl Probe {
@@ -70,6 +73,7 @@ impl Probe {
             threads: take(&mut ebpf, "THREADS")?,
             losses: take(&mut ebpf, "LOSSES")?,
             ring: take(&mut ebpf, "EVENTS")?,
+            known_losses: Losses::default(),
             ebpf,
         })
     }

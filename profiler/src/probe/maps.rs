@@ -69,15 +69,16 @@ impl Probe {
         })
     }
 
-    /// All losses that the kernel half has counted so far.
-    pub fn losses(&self) -> Losses {
-        let mut losses = Losses::default();
+    /// The losses that the kernel half has counted since the last call.
+    pub fn take_losses(&mut self) -> Losses {
+        let mut new = Losses::default();
         for loss in Loss::ALL {
-            if let Ok(counts) = self.losses.get(&(loss as u32), 0) {
-                losses.add(loss, counts.iter().sum());
-            }
+            let Ok(counts) = self.losses.get(&(loss as u32), 0) else { continue };
+            let total: u64 = counts.iter().sum();
+            new.add(loss, total.saturating_sub(self.known_losses.count(loss)));
         }
-        losses
+        self.known_losses.merge(&new);
+        new
     }
 
     /// Takes the next record out of the ring; `Some(None)` for one that cannot be decoded.

@@ -11,6 +11,7 @@ mod links;
 mod load;
 mod maps;
 mod record;
+mod seccomp;
 
 pub use btf::{Btf, BtfError};
 pub use calibration::calibrate;
@@ -21,3 +22,4 @@ pub use links::{Links, Site, SiteProgram};
 pub use load::{LoadOptions, Probe};
 pub use maps::ProcessCounters;
 pub use record::{Happening, RawStack, Record, decode};
+pub use seccomp::{TRIAL_VERB, return_probes_are_safe, run_trial};

@@ -1,1 +1,26 @@
-//! To be written.
+//! One recording from start to end: it wires the kernel half, the books and the file together, and
+//! it is the only place that knows the time.
+
+mod cost;
+mod error;
+mod followed;
+mod launch;
+mod options;
+mod pace;
+mod recorder;
+mod tracker;
+
+pub use cost::CostModel;
+pub use error::SessionError;
+pub use launch::{become_command, HANDSHAKE_VERB};
+pub use options::{Options, Target, Traffic};
+pub use recorder::{Ending, Finished, Observer, Progress, record};
+
+use crate::{process::image, units::Pid};
+
+/// Where an address of heaptide's own code is in its file.
+fn own_file_offset(address: u64) -> Option<u64> {
+    let image = image::executable(Pid(std::process::id())).ok()?;
+    let elf = image.elf().ok()?;
+    elf.file_offset(image.vaddr(address))
+}

@@ -1,1 +1,14 @@
-//! To be written.
+//! Where events come from: records of the kernel half, with names instead of addresses.
+//!
+//! [`plan`](Planner::plan) says how a process can be measured; [`Translator`] turns records into
+//! [`Event`]s, which know processes by their keys and stacks by their ids.
+
+mod event;
+mod plan;
+mod symbolizer;
+mod translator;
+
+pub use event::{Event, What};
+pub use plan::{Plan, PlannedSites, Planner, SiteClass};
+pub use symbolizer::Symbolizer;
+pub use translator::{Traced, Translator};

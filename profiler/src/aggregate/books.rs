@@ -1,0 +1,303 @@
+//! The books of all processes: what each holds, and what changed during the current interval.
+
+use std::{collections::HashMap, time::Duration};
+
+use profiler_common::loss::Loss;
+
+use super::{
+    Collector,
+    blocks::{Allocated, Block, LiveBlocks},
+    mappings::{MappingLedger, Remapped},
+    pools::PoolBook,
+};
+use crate::{
+    profile::{Counters, Interval, Losses, Metered, ProcessKey, StackId},
+    source::{Event, What},
+};
+
+/// How many blocks of one process are followed: 32 bytes each, so 64 MB at the very most.
+const MAX_BLOCKS: usize = 1 << 21;
+
+/// The books of all processes.
+#[derive(Debug)]
+pub struct Books {
+    page_size: u64,
+    books: HashMap<ProcessKey, Book>,
+    collector: Collector,
+    losses: Losses,
+}
+
+/// What one process holds.
+#[derive(Debug)]
+struct Book {
+    blocks: LiveBlocks,
+    mappings: MappingLedger,
+    pools: PoolBook,
+}
+
+impl Books {
+    /// No books; pages have this size.
+    pub fn new(page_size: u64) -> Self {
+        Self {
+            page_size,
+            books: HashMap::new(),
+            collector: Collector::default(),
+            losses: Losses::default(),
+        }
+    }
+
+    /// Opens the book of a process, whose heap ends here now, if that is known.
+    pub fn open(&mut self, process: ProcessKey, heap_end: Option<u64>) {
+        let book = Book {
+            blocks: LiveBlocks::new(MAX_BLOCKS),
+            mappings: MappingLedger::new(self.page_size).with_break(heap_end),
+            pools: PoolBook::default(),
+        };
+        self.books.insert(process, book);
+    }
+
+    /// Closes the book of a process. What it held to the end stays on record.
+    pub fn close(&mut self, process: ProcessKey) {
+        self.books.remove(&process);
+    }
+
+    /// Enters what happened.
+    pub fn apply(&mut self, event: &Event) {
+        let process = event.process;
+        let Some(book) = self.books.get_mut(&process) else {
+            return;
+        };
+        match event.what {
+            What::BlockAllocated { address, size, previous, stack } => {
+                self.free_block(process, previous);
+                self.allocate_block(process, address, size, stack);
+            }
+            What::BlockFreed { address } => self.free_block(process, address),
+            What::PoolOpened { address, size_class, stack } => {
+                book.pools.opened(address, size_class, stack);
+                self.add(process, stack, Metered::Pool, sample());
+            }
+            What::Mapped { address, size, stack, origin: _ } => {
+                let change = book.mappings.map(range(address, size), stack);
+                self.remapped(process, stack, &change);
+            }
+            What::Unmapped { address, size } => {
+                let change = book.mappings.unmap(range(address, size));
+                self.remapped(process, StackId::ROOT, &change);
+            }
+            What::Remapped { address, size, previous, previous_size, stack } => {
+                let (old, new) = (range(previous, previous_size), range(address, size));
+                let change = book.mappings.remap(old, new, stack);
+                self.remapped(process, stack, &change);
+            }
+            What::BreakMoved { address, stack } => {
+                let change = book.mappings.set_break(address, stack);
+                self.remapped(process, stack, &change);
+            }
+            What::PagesTouched { pages, stack } => {
+                let touched = Counters {
+                    bytes_in: pages.saturating_mul(self.page_size),
+                    count_in: pages,
+                    ..sample()
+                };
+                self.add(process, stack, Metered::Page, touched);
+            }
+        }
+    }
+
+    fn allocate_block(&mut self, process: ProcessKey, address: u64, size: u64, stack: StackId) {
+        let got = Counters { bytes_in: size, count_in: 1, ..sample() };
+        self.add(process, stack, Metered::Block, got);
+        let Some(book) = self.books.get_mut(&process) else {
+            return;
+        };
+        match book.blocks.allocate(address, Block { size, stack, samples: 1 }) {
+            Allocated::New => {}
+            Allocated::Instead(missed) => self.given_back(process, missed),
+            // It would count as retained for ever.
+            Allocated::Full => {
+                self.losses.add(Loss::LiveTableFull, 1);
+                self.given_back(process, Block { size, stack, samples: 1 });
+            }
+        }
+    }
+
+    fn free_block(&mut self, process: ProcessKey, address: u64) {
+        let freed = self.books.get_mut(&process).and_then(|book| book.blocks.free(address));
+        if let Some(block) = freed {
+            self.given_back(process, block);
+        }
+    }
+
+    fn given_back(&mut self, process: ProcessKey, block: Block) {
+        let back = Counters { bytes_out: block.size, count_out: 1, ..Counters::default() };
+        self.add(process, block.stack, Metered::Block, back);
+    }
+
+    fn remapped(&mut self, process: ProcessKey, stack: StackId, change: &Remapped) {
+        if change.got > 0 {
+            let got = Counters { bytes_in: change.got, count_in: 1, ..sample() };
+            self.add(process, stack, Metered::Mapping, got);
+        }
+        for (owner, bytes) in &change.removed {
+            let back = Counters { bytes_out: *bytes, count_out: 1, ..Counters::default() };
+            self.add(process, *owner, Metered::Mapping, back);
+        }
+    }
+
+    fn add(&mut self, process: ProcessKey, stack: StackId, meter: Metered, counters: Counters) {
+        self.collector.add(process, stack, meter, counters);
+    }
+
+    /// Looks at the pools that a process opened while recording. `read` gets their addresses, and
+    /// answers for each with how many blocks live in it and of which class.
+    pub fn observe_pools(
+        &mut self,
+        process: ProcessKey,
+        read: impl FnOnce(&[u64]) -> Vec<Option<(u32, u8)>>,
+    ) {
+        let Some(book) = self.books.get_mut(&process) else {
+            return;
+        };
+        let addresses: Vec<u64> = book.pools.addresses().collect();
+        if addresses.is_empty() {
+            return;
+        }
+        for (address, header) in addresses.iter().zip(read(&addresses)) {
+            for (stack, change) in book.pools.observe(*address, header) {
+                self.collector.add(process, stack, Metered::Pool, change);
+            }
+        }
+    }
+
+    /// Looks for blocks whose end was not seen. `is_dead` gets addresses and sizes, and answers for
+    /// each whether the block is gone.
+    pub fn bury_blocks(
+        &mut self,
+        process: ProcessKey,
+        is_dead: impl FnOnce(&[(u64, u64)]) -> Vec<bool>,
+    ) {
+        let Some(book) = self.books.get(&process) else {
+            return;
+        };
+        let blocks: Vec<(u64, u64)> =
+            book.blocks.iter().map(|(address, block)| (address, block.size)).collect();
+        for ((address, _), dead) in blocks.iter().zip(is_dead(&blocks)) {
+            if dead {
+                self.free_block(process, *address);
+            }
+        }
+    }
+
+    /// Takes the losses that occurred since the last call.
+    pub fn take_losses(&mut self) -> Losses {
+        std::mem::take(&mut self.losses)
+    }
+
+    /// Closes the current interval.
+    pub fn take_interval(&mut self, start: Duration, end: Duration) -> Interval {
+        self.collector.take(start, end)
+    }
+}
+
+/// The counters of one observation that has counted nothing yet.
+fn sample() -> Counters {
+    Counters { samples: 1, ..Counters::default() }
+}
+
+fn range(address: u64, size: u64) -> std::ops::Range<u64> {
+    address..address.saturating_add(size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROCESS: ProcessKey = ProcessKey(0);
+    const STACK: StackId = StackId(7);
+
+    fn books() -> Books {
+        let mut books = Books::new(4096);
+        books.open(PROCESS, None);
+        books
+    }
+
+    fn apply(books: &mut Books, what: What) {
+        books.apply(&Event { process: PROCESS, what });
+    }
+
+    fn allocated(address: u64, size: u64, previous: u64) -> What {
+        What::BlockAllocated { address, size, previous, stack: STACK }
+    }
+
+    fn counters(books: &mut Books, meter: Metered) -> Counters {
+        let interval = books.take_interval(Duration::ZERO, Duration::from_secs(1));
+        let of = |change: &&crate::profile::Change| change.meter == meter;
+        interval.changes.iter().find(of).map(|change| change.counters).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_freed_block_counts_where_it_was_allocated() {
+        let mut books = books();
+        apply(&mut books, allocated(0x1000, 600, 0));
+        apply(&mut books, allocated(0x2000, 700, 0));
+        apply(&mut books, What::BlockFreed { address: 0x1000 });
+        apply(&mut books, What::BlockFreed { address: 0x9999 });
+        let expected =
+            Counters { bytes_in: 1300, count_in: 2, bytes_out: 600, count_out: 1, samples: 2 };
+        assert_eq!(counters(&mut books, Metered::Block), expected);
+    }
+
+    #[test]
+    fn a_reallocated_block_is_freed_and_allocated() {
+        let mut books = books();
+        apply(&mut books, allocated(0x1000, 600, 0));
+        apply(&mut books, allocated(0x1000, 1200, 0x1000));
+        let expected =
+            Counters { bytes_in: 1800, count_in: 2, bytes_out: 600, count_out: 1, samples: 2 };
+        assert_eq!(counters(&mut books, Metered::Block), expected);
+    }
+
+    #[test]
+    fn a_dead_block_is_buried_once() {
+        let mut books = books();
+        apply(&mut books, allocated(0x1000, 600, 0));
+        apply(&mut books, allocated(0x2000, 700, 0));
+        for _ in 0..2 {
+            books.bury_blocks(PROCESS, |blocks| {
+                blocks.iter().map(|(address, _)| *address == 0x2000).collect()
+            });
+        }
+        let counted = counters(&mut books, Metered::Block);
+        assert_eq!((counted.bytes_out, counted.count_out), (700, 1));
+    }
+
+    #[test]
+    fn a_process_without_a_book_is_not_counted() {
+        let mut books = Books::new(4096);
+        apply(&mut books, allocated(0x1000, 600, 0));
+        assert_eq!(counters(&mut books, Metered::Block), Counters::default());
+    }
+
+    #[test]
+    fn mappings_are_exact_to_the_page() {
+        let mut books = books();
+        let map = |address| What::Mapped {
+            address,
+            size: 10_000,
+            origin: profiler_common::event::Origin::Program,
+            stack: STACK,
+        };
+        apply(&mut books, map(0x10_0000));
+        apply(&mut books, map(0x20_0000));
+        apply(&mut books, What::Unmapped { address: 0x10_0000, size: 4096 });
+        let expected = Counters {
+            bytes_in: 2 * 12_288,
+            count_in: 2,
+            bytes_out: 4096,
+            count_out: 1,
+            samples: 2,
+        };
+        assert_eq!(counters(&mut books, Metered::Mapping), expected);
+    }
+}

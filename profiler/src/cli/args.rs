@@ -1,0 +1,169 @@
+//! Flags that several verbs share, and how their values are read.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{ArgAction, Args, ValueEnum};
+use jiff::SignedDuration;
+
+use crate::session::{Options, Target, Traffic};
+
+/// Flags of all verbs.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Common {
+    /// Print nothing but results and errors
+    #[arg(short, long, global = true)]
+    pub(super) quiet: bool,
+    /// Say more; twice: with the diagnostics of the kernel half
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(super) verbose: u8,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub(super) color: ColorChoice,
+}
+
+/// When colours are used.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(super) enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What the summary is written as.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+enum TrafficArg {
+    #[default]
+    Auto,
+    None,
+    TcpAccepts,
+    SocketBytes,
+}
+
+/// Flags of the verbs that record.
+#[derive(Clone, Debug, Args)]
+pub(super) struct RecordArgs {
+    /// How long to record, such as 30s, 5m or 1h [default: until Ctrl-C]
+    #[arg(short, long, value_parser = parse_duration)]
+    pub(super) duration: Option<Duration>,
+    /// The recording [default: heaptide-<comm>-<pid>-<time>.heaptide in this folder]
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Replace the recording if it exists
+    #[arg(long)]
+    force: bool,
+    /// Also draw a flamegraph of what is retained
+    #[arg(long, value_name = "FILE.svg")]
+    pub(super) flamegraph: Option<PathBuf>,
+    /// How much of the target's time the probes may cost, on average
+    #[arg(long, value_name = "PERCENT", default_value_t = 2.0, value_parser = parse_percent)]
+    max_overhead: f64,
+    /// Follow every allocation and every free, whatever it costs
+    #[arg(long)]
+    exact: bool,
+    /// Record only the named processes, not their descendants
+    #[arg(long)]
+    no_children: bool,
+    /// Which signal stands for traffic
+    #[arg(long, value_enum, default_value_t, value_name = "SIGNAL")]
+    traffic: TrafficArg,
+    /// What the summary on stdout is written as
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+    /// Use one link for each probe, as on kernels before 6.6 (for tests)
+    #[arg(long, hide = true)]
+    single_site_links: bool,
+}
+
+impl RecordArgs {
+    /// What the flags mean for a recording of `target`.
+    pub(super) fn options(&self, target: Target, common: &Common) -> anyhow::Result<Options> {
+        if self.exact {
+            return Err(super::exit::Misuse::new(
+                "--exact is not available yet: this version sees small objects through pymalloc's \
+                 pools",
+                "record without --exact",
+            )
+            .into());
+        }
+        Ok(Options {
+            target,
+            duration: self.duration,
+            output: self.output.clone(),
+            force: self.force,
+            max_overhead_percent: self.max_overhead,
+            children: !self.no_children,
+            traffic: match self.traffic {
+                TrafficArg::Auto => Traffic::Auto,
+                TrafficArg::None => Traffic::None,
+                TrafficArg::TcpAccepts => Traffic::TcpAccepts,
+                TrafficArg::SocketBytes => Traffic::SocketBytes,
+            },
+            diagnostics: common.verbose >= 2,
+            single_site_links: self.single_site_links,
+        })
+    }
+}
+
+/// Reads a duration such as `30s`, `5m` or `1h`.
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a duration; write 30s, 5m or 1h");
+    let duration: SignedDuration = text.parse().map_err(|_error| wrong())?;
+    let duration = Duration::try_from(duration).map_err(|_negative| wrong())?;
+    if duration.is_zero() {
+        return Err("a recording needs some time; write 30s, 5m or 1h".to_owned());
+    }
+    Ok(duration)
+}
+
+/// Reads a share in percent.
+fn parse_percent(text: &str) -> Result<f64, String> {
+    match text.trim_end_matches('%').parse::<f64>() {
+        Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent),
+        _ => Err(format!("`{text}` is not a share between 0 and 100 percent")),
+    }
+}
+
+/// Reads a time in seconds from the start of the recording.
+pub(super) fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 =
+        text.parse().map_err(|_error| format!("`{text}` is not a number of seconds"))?;
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_error| format!("`{text}` is not a time after the start"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_as_people_write_them() {
+        assert_eq!(parse_duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(parse_duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(parse_duration("1h"), Ok(Duration::from_secs(3600)));
+        for wrong in ["", "30", "0s", "-5s", "soon"] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_budget_is_a_share() {
+        assert_eq!(parse_percent("2"), Ok(2.0));
+        assert_eq!(parse_percent("0.5%"), Ok(0.5));
+        for wrong in ["0", "-1", "101", "NaN", "much"] {
+            assert!(parse_percent(wrong).is_err(), "{wrong}");
+        }
+    }
+}

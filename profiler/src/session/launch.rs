@@ -1,0 +1,110 @@
+//! Starts a command so that it can be measured from its first instruction: the child waits, as a
+//! copy of heaptide, until everything is in place, and then becomes the command.
+
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    io::{self, PipeWriter, Read as _, Write as _},
+    os::{
+        fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd},
+        unix::process::CommandExt as _,
+    },
+    path::Path,
+    process::{Child, Command, ExitStatus},
+};
+
+use rustix::{
+    io::{FdFlags, fcntl_setfd},
+    process::{Pid as OsPid, Signal, getpgrp, kill_process},
+    termios::tcgetpgrp,
+};
+use tokio::signal::unix::SignalKind;
+
+use super::SessionError;
+use crate::units::Pid;
+
+/// The verb, hidden from users, with which heaptide starts itself as the waiting child. After it
+/// come the number of a descriptor and the command.
+pub const HANDSHAKE_VERB: &str = "__become";
+
+/// A command that was started and waits to be let go.
+pub(super) struct Launched {
+    child: Child,
+    start: Option<PipeWriter>,
+}
+
+impl Launched {
+    /// Starts the waiting child.
+    pub(super) fn start(command: &[String]) -> Result<Self, SessionError> {
+        let name = command.first().cloned().unwrap_or_default();
+        let failed = |source| SessionError::Launch { command: name.clone(), source };
+        find_program(&name).map_err(failed)?;
+        let (gate, start) = io::pipe().map_err(failed)?;
+        // The child needs its end of the pipe; the command must not inherit it, and does not: the
+        // waiting child closes it.
+        fcntl_setfd(gate.as_fd(), FdFlags::empty()).map_err(|error| failed(error.into()))?;
+        let child = Command::new("/proc/self/exe")
+            .arg(HANDSHAKE_VERB)
+            .arg(gate.as_raw_fd().to_string())
+            .args(command)
+            .spawn()
+            .map_err(failed)?;
+        Ok(Self { child, start: Some(start) })
+    }
+
+    pub(super) fn pid(&self) -> Pid {
+        Pid(self.child.id())
+    }
+
+    /// Lets the child become the command.
+    pub(super) fn release(&mut self) {
+        if let Some(mut start) = self.start.take() {
+            // A child that was killed in the meantime is noticed when it is waited for.
+            let _unread: io::Result<()> = start.write_all(b"!");
+        }
+    }
+
+    /// Passes a signal on. What the terminal sent has reached the command by itself.
+    pub(super) fn pass_on(&self, kind: SignalKind) {
+        let from_terminal = [SignalKind::interrupt(), SignalKind::quit()].contains(&kind)
+            && tcgetpgrp(io::stdin()).is_ok_and(|foreground| foreground == getpgrp());
+        let signal = Signal::from_named_raw(kind.as_raw_value());
+        let pid = i32::try_from(self.child.id()).ok().and_then(OsPid::from_raw);
+        if let (false, Some(signal), Some(pid)) = (from_terminal, signal, pid) {
+            // It may have ended just now.
+            let _ended: rustix::io::Result<()> = kill_process(pid, signal);
+        }
+    }
+
+    /// The exit status; a command that outlives the recording is waited for.
+    pub(super) fn wait(&mut self) -> Option<ExitStatus> {
+        self.child.wait().ok()
+    }
+}
+
+/// What the waiting child does: waits for its parent, then becomes the command. Returns only if
+/// that fails.
+pub fn become_command(descriptor: i32, command: &[OsString]) -> io::Error {
+    // SAFETY: the parent has opened it for this process and named it on the command line.
+    let gate = unsafe { OwnedFd::from_raw_fd(descriptor) };
+    let mut byte = [0];
+    if let Err(error) = fs::File::from(gate).read_exact(&mut byte) {
+        // The parent has given up.
+        return error;
+    }
+    let Some((program, arguments)) = command.split_first() else {
+        return io::Error::from(io::ErrorKind::InvalidInput);
+    };
+    Command::new(program).args(arguments).exec()
+}
+
+/// Finds out in advance whether there is such a program, as the shell would look for it.
+fn find_program(name: &str) -> io::Result<()> {
+    if name.contains('/') {
+        return fs::metadata(name).map(drop);
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    let is_there = env::split_paths(&path).any(|folder| Path::new(&folder).join(name).is_file());
+    if is_there { Ok(()) } else { Err(io::Error::from(io::ErrorKind::NotFound)) }
+}

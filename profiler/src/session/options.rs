@@ -1,0 +1,69 @@
+//! What a recording shall be like, in meaning and not in flags.
+
+use std::{path::PathBuf, time::Duration};
+
+use crate::units::Pid;
+
+/// What is measured.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Target {
+    /// Processes that run already.
+    Attach {
+        /// Their ids.
+        pids: Vec<Pid>,
+    },
+    /// A command that is started, with its arguments.
+    Launch {
+        /// The program and its arguments.
+        command: Vec<String>,
+    },
+}
+
+/// Which signal stands for the traffic of the target.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Traffic {
+    /// Whatever the target offers.
+    #[default]
+    Auto,
+    /// None.
+    None,
+    /// Connections accepted.
+    TcpAccepts,
+    /// Bytes received from sockets.
+    SocketBytes,
+}
+
+impl Traffic {
+    /// The stable name, as it stands in recordings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::None => "none",
+            Self::TcpAccepts => "tcp-accepts",
+            Self::SocketBytes => "socket-bytes",
+        }
+    }
+}
+
+/// What a recording shall be like.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// What is measured.
+    pub target: Target,
+    /// How long; `None` is until the user or the target ends it.
+    pub duration: Option<Duration>,
+    /// Where the recording goes; `None` is a name made from the target and the time.
+    pub output: Option<PathBuf>,
+    /// Whether an existing file is replaced.
+    pub force: bool,
+    /// How much of the target's time the probes may cost, in percent.
+    pub max_overhead_percent: f64,
+    /// Whether descendants are followed.
+    pub children: bool,
+    /// Which signal stands for traffic.
+    pub traffic: Traffic,
+    /// Whether the kernel half writes diagnostics.
+    pub diagnostics: bool,
+    /// Use one link for each probe, as on kernels before 6.6.
+    pub single_site_links: bool,
+}

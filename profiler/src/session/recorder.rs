@@ -1,0 +1,425 @@
+//! The life of a recording: prepare, loop, write, let go.
+
+use std::{
+    os::fd::OwnedFd,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use jiff::{Timestamp, Zoned};
+use profiler_common::loss::Loss;
+use rustix::{
+    param::page_size,
+    time::{ClockId, clock_gettime},
+};
+use tokio::{
+    io::unix::AsyncFd,
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Interval as Ticker, MissedTickBehavior, interval},
+};
+
+use super::{
+    Options, SessionError, Target, cost::CostModel, launch::Launched, own_file_offset,
+    tracker::Tracker,
+};
+use crate::{
+    probe::{LoadOptions, Links, Probe, calibrate},
+    profile::{Facts, Interval, Losses},
+    recording::{RecordingError, Writer},
+    units::Pid,
+};
+
+/// Bytes of the ring buffer: a second of twenty thousand events with stacks, for each 40 MB.
+const RING_BYTES: u32 = 1 << 24;
+
+/// One page fault in so many is looked at. A prime, so that regular strides through memory do
+/// not always hit the same place.
+const PAGE_FAULT_PERIOD: u64 = 61;
+
+/// How often the ring is emptied.
+const DRAIN_PERIOD: Duration = Duration::from_millis(50);
+
+/// How often the recording grows by an interval.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many intervals wait for a full disk to have room again.
+const MAX_BACKLOG: usize = 60;
+
+/// Why a recording ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ending {
+    /// Its time was over.
+    Duration,
+    /// The user asked for it.
+    Interrupted,
+    /// The last target ended.
+    TargetEnded,
+}
+
+/// What a recording is like while it goes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// For how long it has been going on.
+    pub elapsed: Duration,
+    /// How many processes are followed.
+    pub processes: usize,
+    /// Their resident bytes.
+    pub rss: u64,
+    /// How many observations are missing so far.
+    pub missing: u64,
+}
+
+/// Whoever wants to know how it goes.
+pub trait Observer {
+    /// Everything is in place; the recording goes here.
+    fn started(&mut self, path: &std::path::Path, duration: Option<Duration>);
+    /// A second has passed.
+    fn progressed(&mut self, progress: Progress);
+    /// Something a person should know at once.
+    fn warned(&mut self, message: &str);
+}
+
+/// A recording that was made.
+#[derive(Debug)]
+pub struct Finished {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Why it ended.
+    pub ending: Ending,
+    /// The exit status of a launched command.
+    pub status: Option<std::process::ExitStatus>,
+    /// Why the file is not complete, if it is not.
+    pub incomplete: Option<RecordingError>,
+}
+
+/// Makes a recording. `write_results` runs when the file is complete and the probes are still in
+/// place, because taking them away may take a while.
+pub fn record<R>(
+    options: &Options,
+    observer: &mut dyn Observer,
+    write_results: impl FnOnce(&Finished) -> R,
+) -> Result<(Finished, R), SessionError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| SessionError::Runtime { source })?;
+    runtime.block_on(async {
+        let mut recorder = Recorder::prepare(options, observer)?;
+        let looped = recorder.run(options, observer).await;
+        let ending = match looped {
+            Ok(ending) => ending,
+            Err(error) => {
+                recorder.tracker.detach_all(recorder.host);
+                return Err(error);
+            }
+        };
+        let (finished, tracker, host) = recorder.finish(ending, observer);
+        let results = write_results(&finished);
+        tracker.detach_all(host);
+        Ok((finished, results))
+    })
+}
+
+struct Recorder {
+    tracker: Tracker,
+    host: Links,
+    writer: Writer,
+    facts: Facts,
+    started: Instant,
+    backlog: Vec<Interval>,
+    last_losses: Losses,
+    interval_start: Duration,
+    launched: Option<Launched>,
+}
+
+impl Recorder {
+    fn prepare(options: &Options, observer: &mut dyn Observer) -> Result<Self, SessionError> {
+        // Wrong pids and files are found before anything is loaded into the kernel.
+        let target = TargetName::of(&options.target)?;
+        let mut facts = facts(options, &target.text);
+        let path = options.output.clone().unwrap_or_else(|| target.default_path());
+        let mut probe = Probe::load(LoadOptions {
+            ring_bytes: RING_BYTES,
+            diagnostics: options.diagnostics,
+            single_site_links: options.single_site_links,
+        })?;
+        let (hit, calibration) = calibrate(&mut probe, own_file_offset)?;
+        tracing::info!("a probe hit costs {hit:?} on this host");
+        let mut host = probe.attach_lifecycle()?;
+        host.append(probe.attach_syscalls()?);
+        host.append(probe.attach_page_faults(PAGE_FAULT_PERIOD)?);
+        let start_ns = boot_time_ns();
+        let started = Instant::now();
+        let mut tracker =
+            Tracker::new(probe, CostModel { hit }, options.children, start_ns);
+        tracker.detach_later(calibration);
+        let launched = match begin(&mut tracker, &options.target) {
+            Ok(launched) => launched,
+            Err(error) => {
+                tracker.detach_all(host);
+                return Err(error);
+            }
+        };
+        facts.notes.append(&mut tracker.notes);
+        let writer = match Writer::create(&path, options.force, &facts) {
+            Ok(writer) => writer,
+            Err(error) => {
+                tracker.detach_all(host);
+                return Err(error.into());
+            }
+        };
+        observer.started(&path, options.duration);
+        Ok(Self {
+            tracker,
+            host,
+            writer,
+            facts,
+            started,
+            backlog: Vec::new(),
+            last_losses: Losses::default(),
+            interval_start: Duration::ZERO,
+            launched,
+        })
+    }
+
+    async fn run(
+        &mut self,
+        options: &Options,
+        observer: &mut dyn Observer,
+    ) -> Result<Ending, SessionError> {
+        let runtime = |source| SessionError::Runtime { source };
+        let ring: OwnedFd =
+            self.tracker.probe.ring_fd().try_clone_to_owned().map_err(runtime)?;
+        // SAFETY: the descriptor is owned by the registration and never replaced.
+        let mut ring = unsafe { AsyncFd::register(ring) }.map_err(|error| runtime(error.into()))?;
+        let mut signals = Signals::new().map_err(runtime)?;
+        let mut drains = ticker(DRAIN_PERIOD);
+        let mut intervals = ticker(INTERVAL);
+        self.record_interval(observer, false);
+        if let Some(launched) = &mut self.launched {
+            launched.release();
+        }
+        loop {
+            tokio::select! {
+                _ = drains.tick() => self.drain(),
+                ready = ring.readable_mut() => {
+                    ready.map_err(runtime)?.clear_ready();
+                    self.drain();
+                }
+                _ = intervals.tick() => self.record_interval(observer, true),
+                kind = signals.next() => {
+                    match &self.launched {
+                        Some(launched) => launched.pass_on(kind),
+                        None => return Ok(Ending::Interrupted),
+                    }
+                }
+            }
+            if self.tracker.process_count() == 0 {
+                return Ok(Ending::TargetEnded);
+            }
+            if options.duration.is_some_and(|duration| self.started.elapsed() >= duration) {
+                return Ok(Ending::Duration);
+            }
+        }
+    }
+
+    /// Takes in everything that the kernel half has sent, and looks after what depends on time.
+    fn drain(&mut self) {
+        while let Some(record) = self.tracker.probe.next_record() {
+            match record {
+                Some(record) => self.tracker.take(&record),
+                None => self.tracker.losses.add(Loss::BadRecord, 1),
+            }
+        }
+        self.tracker.pay(self.started.elapsed());
+        if self.tracker.is_anything_starting() {
+            self.tracker.look_after_starting();
+        }
+    }
+
+    fn record_interval(&mut self, observer: &mut dyn Observer, with_changes: bool) {
+        let now = self.started.elapsed();
+        if with_changes {
+            self.drain();
+            self.tracker.look_into_heaps();
+        }
+        let mut interval = self.tracker.books.take_interval(self.interval_start, now);
+        interval.censuses = self.tracker.census(now);
+        interval.lifecycles = self.tracker.take_lifecycles();
+        interval.losses = self.new_losses();
+        self.interval_start = now;
+        let progress = Progress {
+            elapsed: now,
+            processes: self.tracker.process_count(),
+            rss: interval.censuses.iter().map(|census| census.rss).sum(),
+            missing: self.last_losses.missing() + interval.losses.missing(),
+        };
+        self.last_losses.merge(&interval.losses);
+        self.backlog.push(interval);
+        self.write_backlog(observer);
+        observer.progressed(progress);
+    }
+
+    /// What was lost since the last interval: the kernel half counts from its start.
+    fn new_losses(&mut self) -> Losses {
+        let mut losses = std::mem::take(&mut self.tracker.losses);
+        losses.merge(&self.tracker.translator.take_losses());
+        losses.merge(&self.tracker.books.take_losses());
+        losses.merge(&self.tracker.probe.take_losses());
+        losses
+    }
+
+    fn write_backlog(&mut self, observer: &mut dyn Observer) {
+        while let Some(interval) = self.backlog.first() {
+            let stacks = self.tracker.translator.stacks();
+            let appended = self.writer.append(interval, &self.tracker.records, stacks);
+            if let Err(error) = appended {
+                if self.backlog.len() == 1 {
+                    observer.warned(&format!("{error}; heaptide goes on and tries again"));
+                }
+                break;
+            }
+            self.backlog.remove(0);
+        }
+        if self.backlog.len() > MAX_BACKLOG {
+            self.backlog.remove(0);
+            self.tracker.losses.add(Loss::NotWritten, 1);
+        }
+    }
+
+    /// Completes the file. The probes are still in place when this returns.
+    fn finish(mut self, ending: Ending, observer: &mut dyn Observer) -> (Finished, Tracker, Links) {
+        self.record_interval(observer, true);
+        self.facts.duration = self.interval_start;
+        self.facts.complete = self.backlog.is_empty();
+        self.facts.notes.append(&mut self.tracker.notes);
+        self.facts.notes.extend(sampling_note(&self.tracker.sampled_processes()));
+        let path = self.writer.path().to_path_buf();
+        let incomplete = self.writer.finish(&self.facts).err();
+        let status = self.launched.as_mut().and_then(Launched::wait);
+        let finished = Finished { path, ending, status, incomplete };
+        (finished, self.tracker, self.host)
+    }
+}
+
+/// Starts to measure the target.
+fn begin(tracker: &mut Tracker, target: &Target) -> Result<Option<Launched>, SessionError> {
+    match target {
+        Target::Attach { pids } => {
+            for pid in pids {
+                tracker.attach(*pid)?;
+            }
+            Ok(None)
+        }
+        Target::Launch { command } => {
+            let launched = Launched::start(command)?;
+            tracker.launch(launched.pid())?;
+            Ok(Some(launched))
+        }
+    }
+}
+
+fn sampling_note(sampled: &[Pid]) -> Option<String> {
+    if sampled.is_empty() {
+        return None;
+    }
+    let pids: Vec<String> = sampled.iter().map(ToString::to_string).collect();
+    Some(format!(
+        "blocks over 512 bytes were observed only part of the time, because their rate exceeds 1 % \
+         of the target's time; their figures are scaled up (process {})",
+        pids.join(", ")
+    ))
+}
+
+/// How the target is called in titles and file names.
+struct TargetName {
+    text: String,
+    stem: String,
+}
+
+impl TargetName {
+    fn of(target: &Target) -> Result<Self, SessionError> {
+        match target {
+            Target::Attach { pids } => {
+                let mut texts = Vec::new();
+                let mut stem = String::new();
+                for pid in pids {
+                    let identity = crate::process::check(*pid)?;
+                    if stem.is_empty() {
+                        stem = format!("{}-{pid}", file_name_part(&identity.name));
+                    }
+                    texts.push(format!("{} (pid {pid})", identity.command));
+                }
+                Ok(Self { text: texts.join(", "), stem })
+            }
+            Target::Launch { command } => {
+                let program = command.first().map_or("", String::as_str);
+                let name = program.rsplit('/').next().unwrap_or_default();
+                let stem = format!("{}-{}", file_name_part(name), std::process::id());
+                Ok(Self { text: command.join(" "), stem })
+            }
+        }
+    }
+
+    fn default_path(&self) -> PathBuf {
+        let time = Zoned::now().strftime("%Y%m%dT%H%M%S");
+        PathBuf::from(format!("heaptide-{}-{time}.heaptide", self.stem))
+    }
+}
+
+/// What of a process's name can stand in a file's.
+fn file_name_part(name: &str) -> String {
+    let kept = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
+    name.chars().map(kept).collect()
+}
+
+fn facts(options: &Options, target: &str) -> Facts {
+    Facts {
+        heaptide: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+        target: target.to_owned(),
+        budget_percent: options.max_overhead_percent,
+        page_fault_period: PAGE_FAULT_PERIOD,
+        page_size: page_size() as u64,
+        ..Facts::default()
+    }
+}
+
+fn boot_time_ns() -> u64 {
+    let time = clock_gettime(ClockId::Boottime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or_default()
+}
+
+fn ticker(period: Duration) -> Ticker {
+    let mut ticker = interval(period);
+    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticker.reset();
+    ticker
+}
+
+/// The signals that end a recording, or are passed on to a launched command.
+struct Signals([(SignalKind, Signal); 4]);
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let listen = |kind| signal(kind).map(|signal| (kind, signal));
+        Ok(Self([
+            listen(SignalKind::interrupt())?,
+            listen(SignalKind::terminate())?,
+            listen(SignalKind::hangup())?,
+            listen(SignalKind::quit())?,
+        ]))
+    }
+
+    async fn next(&mut self) -> SignalKind {
+        let [(a, first), (b, second), (c, third), (d, fourth)] = &mut self.0;
+        tokio::select! {
+            _ = first.recv() => *a,
+            _ = second.recv() => *b,
+            _ = third.recv() => *c,
+            _ = fourth.recv() => *d,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What happened to a process's memory, in terms of the program.
+
+use profiler_common::event::Origin;
+
+use crate::profile::{ProcessKey, StackId};
+
+/// Something that happened to the memory of a process. Sizes and addresses are in bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Event {
+    /// The process.
+    pub process: ProcessKey,
+    /// What happened.
+    pub what: What,
+}
+
+/// What can happen to memory.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum What {
+    /// A block over 512 bytes was handed out.
+    BlockAllocated {
+        /// The block.
+        address: u64,
+        /// Bytes that were asked for.
+        size: u64,
+        /// The block that a `realloc` gave up for it, or zero.
+        previous: u64,
+        /// Where.
+        stack: StackId,
+    },
+    /// A block was given back.
+    BlockFreed {
+        /// The block.
+        address: u64,
+    },
+    /// Pymalloc took a pool.
+    PoolOpened {
+        /// The pool.
+        address: u64,
+        /// The size class; `None` if the probe could not tell.
+        size_class: Option<u8>,
+        /// Where.
+        stack: StackId,
+    },
+    /// Address space was mapped.
+    Mapped {
+        /// Its start.
+        address: u64,
+        /// Its size, as it was asked for.
+        size: u64,
+        /// Who asked.
+        origin: Origin,
+        /// Where.
+        stack: StackId,
+    },
+    /// Address space was given back.
+    Unmapped {
+        /// Its start.
+        address: u64,
+        /// Its size, as it was named.
+        size: u64,
+    },
+    /// Address space was moved, grown or shrunk.
+    Remapped {
+        /// The new start.
+        address: u64,
+        /// The new size.
+        size: u64,
+        /// The old start.
+        previous: u64,
+        /// The old size.
+        previous_size: u64,
+        /// Where.
+        stack: StackId,
+    },
+    /// The end of the heap is now here.
+    BreakMoved {
+        /// The break.
+        address: u64,
+        /// Where.
+        stack: StackId,
+    },
+    /// A fresh page was touched; stands for so many.
+    PagesTouched {
+        /// How many.
+        pages: u64,
+        /// Where.
+        stack: StackId,
+    },
+}

@@ -1,0 +1,318 @@
+//! How a process can be measured: what the kernel half must know of it, and where probes stand.
+
+use std::{
+    collections::HashMap, fs::File, io, os::fd::AsRawFd as _, path::PathBuf, rc::Rc, sync::Arc,
+};
+
+use iced_x86::Register;
+use profiler_common::{
+    config::{PoolCookie, ProcessConfig, Request, SizeClassPlace},
+    layout::InterpreterLayout,
+};
+use thiserror::Error;
+
+use crate::{
+    probe::{Site, SiteProgram},
+    process::{
+        ProcessError,
+        elf::{ElfError, ElfFile},
+        identity::Identity,
+        image::{self, Image},
+        instruction::entry_site,
+        link_map,
+        memory::Memory,
+    },
+    python::{
+        Interpreter, PythonError,
+        allocator::Allocators,
+        pools::Pools,
+        sites::{self, NewPoolSite, SizeClass},
+    },
+    units::Pid,
+};
+
+/// What the probes of a site are for, which decides when they are open.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum SiteClass {
+    /// Pools and arenas: rare enough to be open always.
+    Pools,
+    /// Blocks over 512 bytes: open while their rate fits the budget.
+    Blocks,
+}
+
+/// Probes that are attached together.
+#[derive(Clone, Debug)]
+pub struct PlannedSites {
+    /// What they are for.
+    pub class: SiteClass,
+    /// The program that stands there.
+    pub program: SiteProgram,
+    /// The file. It is kept open, so that it can be found whatever becomes of its name and of the
+    /// process that mapped it: a forked worker may outlive both.
+    pub file: Arc<File>,
+    /// The places in it.
+    pub sites: Vec<Site>,
+}
+
+impl PlannedSites {
+    /// A path that leads to the file, for this process only.
+    pub fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
+    }
+}
+
+/// How a process can be measured.
+#[derive(Clone)]
+pub struct Plan {
+    /// Its memory.
+    pub memory: Memory,
+    /// Its Python.
+    pub interpreter: Rc<Interpreter>,
+    /// Its small-object heap, if it uses pymalloc and it could be found.
+    pub pools: Option<Rc<Pools>>,
+    /// What the kernel half must know.
+    pub config: ProcessConfig,
+    /// Where probes stand.
+    pub sites: Vec<PlannedSites>,
+    /// Whether blocks come from glibc, whose heap can be read from outside.
+    pub glibc_heap: bool,
+    /// What a person should know about what is not measured, a sentence each.
+    pub notes: Vec<String>,
+}
+
+impl Plan {
+    /// The plan without blocks over 512 bytes, for a process that a return probe would kill.
+    pub fn without_blocks(mut self) -> Self {
+        self.sites.retain(|planned| planned.class != SiteClass::Blocks);
+        self.notes.push(
+            "blocks over 512 bytes are not measured: on this kernel a return probe would kill a \
+             process under a seccomp filter"
+                .to_owned(),
+        );
+        self
+    }
+
+    /// The plan for a child that was forked from the process: everything is where it was.
+    pub fn for_child(&self, child: Pid) -> Self {
+        Self { memory: Memory::of(child), notes: Vec::new(), ..self.clone() }
+    }
+}
+
+/// Why a process cannot be measured.
+#[derive(Debug, Error)]
+pub enum PlanError {
+    /// The process itself is the reason.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// Its Python is.
+    #[error(transparent)]
+    Python(#[from] PythonError),
+    /// One of its files is.
+    #[error(transparent)]
+    File(#[from] ElfError),
+    /// One of its files cannot be opened.
+    #[error("cannot open {} of process {pid}", path.display())]
+    Open {
+        /// The process.
+        pid: Pid,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// The functions of an allocator, the names of their counterparts in the interpreter, and which
+/// registers a probe needs there.
+const BLOCK_FUNCTIONS: [(Request, &str, &str, &[Register]); 4] = [
+    (Request::Malloc, "malloc", "PyMem_RawMalloc", &[Register::RDI]),
+    (Request::Calloc, "calloc", "PyMem_RawCalloc", &[Register::RDI, Register::RSI]),
+    (Request::Realloc, "realloc", "PyMem_RawRealloc", &[Register::RDI, Register::RSI]),
+    (Request::Free, "free", "PyMem_RawFree", &[Register::RDI]),
+];
+
+/// How much of a function is decoded to find a place for a probe in it.
+const FUNCTION_BYTES: usize = 256;
+
+/// Makes plans, and remembers what it found out about files that many processes share.
+#[derive(Default)]
+pub struct Planner {
+    new_pools: HashMap<FileId, Vec<NewPoolSite>>,
+}
+
+/// A file, whatever its name: device and inode.
+type FileId = ((u32, u32), u64);
+
+impl Planner {
+    /// Finds out how a process can be measured.
+    pub fn plan(&mut self, identity: &Identity) -> Result<Plan, PlanError> {
+        let pid = identity.pid;
+        let memory = Memory::of(pid);
+        let images = image::images(pid)?;
+        let interpreter = Interpreter::find(pid, &memory, &images)?;
+        let elf = interpreter.image.elf()?;
+        let mut notes = Vec::new();
+        let mut sites = self.pool_sites(&interpreter, &elf, &mut notes);
+        sites.extend(arena_site(&interpreter, &elf, &memory, &images));
+        let blocks = BlockSites::find(identity, &memory, &images, &interpreter);
+        notes.extend(blocks.note);
+        sites.extend(blocks.sites);
+        let config = ProcessConfig {
+            holder: interpreter.holder,
+            threads_head: interpreter.threads_head,
+            layout: interpreter.layout,
+            ..ProcessConfig::default()
+        };
+        debug_assert_ne!(config.layout, InterpreterLayout::default(), "a row was filled in");
+        let pools = Pools::find(&interpreter, &elf, &memory).ok();
+        Ok(Plan { memory, interpreter, pools, config, sites, glibc_heap: blocks.glibc, notes })
+    }
+
+    fn pool_sites(
+        &mut self,
+        interpreter: &Interpreter,
+        elf: &ElfFile,
+        notes: &mut Vec<String>,
+    ) -> Vec<PlannedSites> {
+        let image = &interpreter.image;
+        let found = self
+            .new_pools
+            .entry((image.device, image.inode))
+            .or_insert_with(|| sites::find_new_pools(&elf.executable_segments()));
+        let sites: Vec<Site> = found
+            .iter()
+            .filter(|site| site.is_emulated)
+            .filter_map(|site| {
+                let cookie = PoolCookie { pool: site.pool, size_class: place(site.size_class) };
+                let file_offset = elf.file_offset(site.address)?;
+                Some(Site { file_offset, cookie: cookie.to_wire() })
+            })
+            .collect();
+        if sites.is_empty() {
+            notes.push(
+                "small objects are not attributed: pymalloc's code was not recognised".to_owned(),
+            );
+            return Vec::new();
+        }
+        vec![PlannedSites {
+            class: SiteClass::Pools,
+            program: SiteProgram::PoolOpened,
+            path: image.open_path.clone(),
+            sites,
+        }]
+    }
+}
+
+const fn place(size_class: SizeClass) -> SizeClassPlace {
+    match size_class {
+        SizeClass::Register(number) => SizeClassPlace::Register(number),
+        SizeClass::Known(class) => SizeClassPlace::Known(class),
+        SizeClass::Header => SizeClassPlace::Header,
+    }
+}
+
+/// The place where pymalloc asks for an arena. Without it, arenas count as mappings of the
+/// program, which is no great harm.
+fn arena_site(
+    interpreter: &Interpreter,
+    elf: &ElfFile,
+    memory: &Memory,
+    images: &[Image],
+) -> Option<PlannedSites> {
+    let allocators = Allocators::read(interpreter, elf, memory).ok()?;
+    let function = allocators.arena.alloc;
+    let image = images.iter().find(|image| image.contains(function))?;
+    let elf = image.elf().ok()?;
+    let site = function_site(&elf, image.vaddr(function), &[Register::RSI], true)?;
+    Some(PlannedSites {
+        class: SiteClass::Pools,
+        program: SiteProgram::RequestEntered,
+        path: image.open_path.clone(),
+        sites: vec![Site { file_offset: site, cookie: Request::Arena as u64 }],
+    })
+}
+
+/// The file offset of the place in a function where a probe is cheap and its arguments are known.
+fn function_site(
+    elf: &ElfFile,
+    vaddr: u64,
+    arguments: &[Register],
+    keep_stack: bool,
+) -> Option<u64> {
+    let code = elf.bytes_at(vaddr, FUNCTION_BYTES)?;
+    elf.file_offset(entry_site(code, vaddr, arguments, keep_stack)?)
+}
+
+/// Where blocks over 512 bytes are handed out and given back.
+#[derive(Default)]
+struct BlockSites {
+    sites: Vec<PlannedSites>,
+    glibc: bool,
+    note: Option<String>,
+}
+
+impl BlockSites {
+    /// The allocator that the dynamic linker gave to the program, because what native libraries
+    /// allocate goes there, too; or the interpreter's own functions if there is none to be found,
+    /// in a static program for example.
+    fn find(
+        identity: &Identity,
+        memory: &Memory,
+        images: &[Image],
+        interpreter: &Interpreter,
+    ) -> Self {
+        let names = BLOCK_FUNCTIONS.map(|(_, name, ..)| name);
+        let resolved = link_map::resolve_all(identity.pid, memory, images, &names);
+        let functions: Option<Vec<(Image, u64)>> = resolved
+            .into_iter()
+            .map(|found| found.map(|found| (found.image, found.vaddr)))
+            .collect();
+        if let Some(found) = functions.and_then(|functions| Self::at(&functions)) {
+            return found;
+        }
+        let own: Option<Vec<(Image, u64)>> = interpreter.image.elf().ok().and_then(|elf| {
+            let function = |name| Some((interpreter.image.clone(), elf.symbol(name)?.address));
+            BLOCK_FUNCTIONS.iter().map(|(_, _, name, _)| function(name)).collect()
+        });
+        own.and_then(|functions| Self::at(&functions)).unwrap_or_else(|| Self {
+            note: Some(
+                "blocks over 512 bytes are not measured: no function of the allocator has a place \
+                 where a probe is cheap enough"
+                    .to_owned(),
+            ),
+            ..Self::default()
+        })
+    }
+
+    /// The sites in these functions, in the order of [`BLOCK_FUNCTIONS`]; `None` unless each has
+    /// one, because half of the functions would give wrong sums.
+    fn at(functions: &[(Image, u64)]) -> Option<Self> {
+        let mut entered: HashMap<PathBuf, Vec<Site>> = HashMap::new();
+        let mut returned: HashMap<PathBuf, Vec<Site>> = HashMap::new();
+        let mut glibc = true;
+        for ((image, vaddr), (request, _, _, arguments)) in functions.iter().zip(BLOCK_FUNCTIONS) {
+            let elf = image.elf().ok()?;
+            glibc &= elf.soname().as_deref() == Some("libc.so.6");
+            let keep_stack = request != Request::Free;
+            let file_offset = function_site(&elf, *vaddr, arguments, keep_stack)?;
+            let site = Site { file_offset, cookie: request as u64 };
+            entered.entry(image.open_path.clone()).or_default().push(site);
+            if keep_stack {
+                returned.entry(image.open_path.clone()).or_default().push(site);
+            }
+        }
+        let planned = |program, sites: HashMap<PathBuf, Vec<Site>>| {
+            sites.into_iter().map(move |(path, sites)| PlannedSites {
+                class: SiteClass::Blocks,
+                program,
+                path,
+                sites,
+            })
+        };
+        // The return probes come first: an entry without its return would leave a request pending.
+        let sites = planned(SiteProgram::RequestReturned, returned)
+            .chain(planned(SiteProgram::RequestEntered, entered))
+            .collect();
+        Some(Self { sites, glibc, note: None })
+    }
+}

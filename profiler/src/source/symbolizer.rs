@@ -1,0 +1,168 @@
+//! Names for raw frames: code objects are read from the target once each, while they live.
+
+use std::{
+    collections::{HashMap, HashSet},
+    rc::Rc,
+};
+
+use profiler_common::{
+    loss::Loss,
+    walk::{RawFrame, WalkEnd},
+};
+
+use super::Traced;
+use crate::{
+    probe::RawStack,
+    profile::{Frame, Losses, ProcessKey, StackId, StackTable},
+    python::CodeInfo,
+};
+
+/// How many raw stacks are remembered; when there are more, all are forgotten and found again.
+const MAX_REMEMBERED: usize = 100_000;
+
+/// How many stacks a recording can have, which bounds its size and heaptide's memory.
+const MAX_STACKS: usize = 500_000;
+
+/// Turns raw stacks into stacks of a [`StackTable`].
+#[derive(Default)]
+pub struct Symbolizer {
+    stacks: StackTable,
+    codes: HashMap<(ProcessKey, u64), Known>,
+    parents: HashMap<ProcessKey, ProcessKey>,
+    remembered: HashMap<ProcessKey, HashMap<RawStack, StackId>>,
+    losses: Losses,
+}
+
+/// A code object that was read, and the fingerprint that the kernel half saw then.
+#[derive(Clone)]
+struct Known {
+    fingerprint: u32,
+    code: Rc<CodeInfo>,
+}
+
+impl Symbolizer {
+    /// All stacks so far.
+    pub fn stacks(&self) -> &StackTable {
+        &self.stacks
+    }
+
+    /// Takes the losses that occurred since the last call.
+    pub fn take_losses(&mut self) -> Losses {
+        std::mem::take(&mut self.losses)
+    }
+
+    /// A child has the code objects of its parent, at the same addresses.
+    pub fn inherit(&mut self, parent: ProcessKey, child: ProcessKey) {
+        self.parents.insert(child, parent);
+    }
+
+    /// The process has no code objects any more that were read before.
+    pub fn forget(&mut self, process: ProcessKey) {
+        self.parents.remove(&process);
+        self.remembered.remove(&process);
+        self.codes.retain(|(owner, _), _| *owner != process);
+    }
+
+    /// The stack that a raw stack of this process stands for.
+    pub fn resolve(&mut self, traced: &Traced, raw: &RawStack) -> StackId {
+        let remembered = self.remembered.entry(traced.key).or_default();
+        if let Some(stack) = remembered.get(raw) {
+            return *stack;
+        }
+        if remembered.len() >= MAX_REMEMBERED {
+            remembered.clear();
+        }
+        let (stack, is_whole) = self.build(traced, raw);
+        if is_whole {
+            self.remembered.entry(traced.key).or_default().insert(raw.clone(), stack);
+        }
+        stack
+    }
+
+    /// Builds a stack, and says whether all its code objects could be read. If not, the next event
+    /// with the same frames may have more luck.
+    fn build(&mut self, traced: &Traced, raw: &RawStack) -> (StackId, bool) {
+        if self.stacks.stack_count() >= MAX_STACKS {
+            self.losses.add(Loss::StackTableFull, 1);
+            return (self.pseudo_stack("[stack table full]"), false);
+        }
+        let mut is_whole = true;
+        let mut stack = match pseudo_base(raw) {
+            Some(name) => self.pseudo_stack(name),
+            None => StackId::ROOT,
+        };
+        for frame in raw.frames.iter().rev().filter(|frame| frame.code != 0) {
+            let named = match self.code(traced, *frame) {
+                Some(code) => Frame {
+                    function: code.function.clone(),
+                    file: code.file.clone(),
+                    line: code.line_at(frame.instruction),
+                },
+                None => {
+                    is_whole = false;
+                    self.losses.add(Loss::CodeUnreadable, 1);
+                    Frame::pseudo("[code is gone]")
+                }
+            };
+            let frame = self.stacks.intern_frame(&named);
+            stack = self.stacks.intern_call(stack, frame);
+        }
+        (stack, is_whole)
+    }
+
+    fn pseudo_stack(&mut self, name: &str) -> StackId {
+        let frame = self.stacks.intern_frame(&Frame::pseudo(name));
+        self.stacks.intern_call(StackId::ROOT, frame)
+    }
+
+    /// The code object of a frame: known already, known from a parent, or read now.
+    fn code(&mut self, traced: &Traced, frame: RawFrame) -> Option<Rc<CodeInfo>> {
+        if let Some(code) = self.known(traced.key, frame) {
+            return Some(code);
+        }
+        let interpreter = traced.interpreter.as_ref()?;
+        let code = match interpreter.read_code(&traced.memory, frame.code, frame.fingerprint) {
+            Ok(code) => Rc::new(code),
+            // The process may be gone, but what its parent ran is known.
+            Err(_gone) => return self.known_from_ancestors(traced.key, frame),
+        };
+        let known = Known { fingerprint: frame.fingerprint, code: Rc::clone(&code) };
+        self.codes.insert((traced.key, frame.code), known);
+        Some(code)
+    }
+
+    fn known(&self, process: ProcessKey, frame: RawFrame) -> Option<Rc<CodeInfo>> {
+        // A fingerprint of zero says that the kernel half could not read the object's numbers.
+        self.codes
+            .get(&(process, frame.code))
+            .filter(|known| frame.fingerprint == 0 || known.fingerprint == frame.fingerprint)
+            .map(|known| Rc::clone(&known.code))
+    }
+
+    fn known_from_ancestors(&self, process: ProcessKey, frame: RawFrame) -> Option<Rc<CodeInfo>> {
+        let mut visited = HashSet::new();
+        let mut current = process;
+        while let Some(parent) = self.parents.get(&current) {
+            if !visited.insert(*parent) {
+                return None;
+            }
+            if let Some(code) = self.known(*parent, frame) {
+                return Some(code);
+            }
+            current = *parent;
+        }
+        None
+    }
+}
+
+/// What stands at the bottom of a stack that is not whole.
+fn pseudo_base(raw: &RawStack) -> Option<&'static str> {
+    match raw.end {
+        WalkEnd::Complete if raw.frames.is_empty() => Some("[no Python frame]"),
+        WalkEnd::Complete => None,
+        WalkEnd::Unreadable => Some("[unreadable frames]"),
+        WalkEnd::TooDeep => Some("[outer frames cut off]"),
+        WalkEnd::NoThreadState => Some("[no Python thread state]"),
+        WalkEnd::NoInterpreter => Some("[no Python]"),
+    }
+}

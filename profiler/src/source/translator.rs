@@ -1,0 +1,115 @@
+//! Turns records into events: process ids into keys, raw stacks into stacks.
+
+use std::collections::HashMap;
+
+use super::{Event, Symbolizer, What};
+use crate::{
+    probe::{Happening, Record},
+    process::memory::Memory,
+    profile::{Losses, ProcessKey, StackTable},
+    python::Interpreter,
+    units::Pid,
+};
+
+/// Pymalloc's size classes; a larger number is not one.
+const SIZE_CLASSES: u32 = 32;
+
+/// A process whose records can be understood.
+pub struct Traced {
+    /// Its key.
+    pub key: ProcessKey,
+    /// Its memory, where code objects are read.
+    pub memory: Memory,
+    /// Its Python, if it runs one.
+    pub interpreter: Option<Interpreter>,
+}
+
+/// Turns records into events.
+#[derive(Default)]
+pub struct Translator {
+    symbolizer: Symbolizer,
+    traced: HashMap<Pid, Traced>,
+}
+
+impl Translator {
+    /// From now on, records of `pid` are those of this process.
+    pub fn trace(&mut self, pid: Pid, traced: Traced) {
+        self.traced.insert(pid, traced);
+    }
+
+    /// The process that `pid` is now.
+    pub fn traced(&self, pid: Pid) -> Option<&Traced> {
+        self.traced.get(&pid)
+    }
+
+    /// A child has the code objects of its parent, at the same addresses.
+    pub fn inherit(&mut self, parent: ProcessKey, child: ProcessKey) {
+        self.symbolizer.inherit(parent, child);
+    }
+
+    /// The process has no code objects any more that were read before.
+    pub fn forget_code(&mut self, process: ProcessKey) {
+        self.symbolizer.forget(process);
+    }
+
+    /// All stacks so far.
+    pub fn stacks(&self) -> &StackTable {
+        self.symbolizer.stacks()
+    }
+
+    /// Takes the losses that occurred since the last call.
+    pub fn take_losses(&mut self) -> Losses {
+        self.symbolizer.take_losses()
+    }
+
+    /// Turns a record into an event; `None` for records of processes that are not traced, and for
+    /// those that say what became of a process.
+    pub fn translate(&mut self, record: &Record) -> Option<Event> {
+        let traced = self.traced.get(&record.pid)?;
+        let mut stack = |raw| self.symbolizer.resolve(traced, raw);
+        let what = match &record.what {
+            Happening::BlockAllocated { address, size, previous, stack: raw } => {
+                What::BlockAllocated {
+                    address: *address,
+                    size: *size,
+                    previous: *previous,
+                    stack: stack(raw),
+                }
+            }
+            Happening::BlockFreed { address } => What::BlockFreed { address: *address },
+            Happening::PoolOpened { address, size_class, stack: raw } => What::PoolOpened {
+                address: *address,
+                size_class: u8::try_from(*size_class)
+                    .ok()
+                    .filter(|class| u32::from(*class) < SIZE_CLASSES),
+                stack: stack(raw),
+            },
+            Happening::Mapped { address, size, origin, stack: raw } => What::Mapped {
+                address: *address,
+                size: *size,
+                origin: *origin,
+                stack: stack(raw),
+            },
+            Happening::Unmapped { address, size } => {
+                What::Unmapped { address: *address, size: *size }
+            }
+            Happening::Remapped { address, size, previous, previous_size, stack: raw } => {
+                What::Remapped {
+                    address: *address,
+                    size: *size,
+                    previous: *previous,
+                    previous_size: *previous_size,
+                    stack: stack(raw),
+                }
+            }
+            Happening::BreakMoved { address, stack: raw } => {
+                What::BreakMoved { address: *address, stack: stack(raw) }
+            }
+            Happening::PageTouched { faults, stack: raw } => {
+                What::PagesTouched { pages: *faults, stack: stack(raw) }
+            }
+            Happening::Forked { .. } | Happening::Execed | Happening::Exited => return None,
+        };
+        Some(Event { process: traced.key, what })
+    }
+}
