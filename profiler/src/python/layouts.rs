@@ -1,0 +1,432 @@
+//! Where each version of `CPython` keeps what: one row of facts a version.
+//!
+//! A difference in place is a number, a difference in manner is an enum; whoever uses a row
+//! compares no versions. The numbers are those of x86-64 and come from the debug information of
+//! real builds.
+
+use profiler_common::layout::{FrameEntry, InterpreterLayout, NO_SHIMS};
+
+use super::{
+    debug_offsets::{DebugField, DebugOffsetsLayout, Place},
+    line_table::LineTableFormat,
+    text::TextLayout,
+    version::FeatureVersion,
+};
+
+/// All that differs between versions.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// The version that the row is about.
+    pub feature: FeatureVersion,
+    /// What the walk over frames needs, but for the numbers of a code object.
+    pub interpreter: InterpreterLayout,
+    /// What reading a code object needs.
+    pub code: CodeOffsets,
+    /// What finding everything else needs.
+    pub runtime: RuntimeLayout,
+}
+
+/// Where a code object, and the objects it refers to, keep what.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CodeOffsets {
+    /// Any object: its type.
+    pub object_type: u16,
+    /// The file's name.
+    pub filename: u16,
+    /// The name that is shown: the qualified one where there is one.
+    pub name: u16,
+    /// How many positional arguments.
+    pub arguments: u16,
+    /// How many keyword-only arguments.
+    pub keyword_only: u16,
+    /// The flags.
+    pub flags: u16,
+    /// The first line.
+    pub first_line: u16,
+    /// The line table.
+    pub line_table: u16,
+    /// How the line table is encoded.
+    pub line_table_format: LineTableFormat,
+    /// A `bytes` object: how many bytes.
+    pub bytes_size: u16,
+    /// A `bytes` object: the first byte.
+    pub bytes_data: u16,
+    /// A `str` object.
+    pub text: TextLayout,
+    /// A type: how large its objects are.
+    pub type_basic_size: u16,
+    /// A type: the table of its members.
+    pub type_members: u16,
+    /// What `code`'s type gives as the size of its objects.
+    pub basic_size: u16,
+    /// The names of the members that the offsets above are checked against.
+    pub members: CodeMembers,
+}
+
+/// What the type of code objects calls its members.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CodeMembers {
+    /// The name that is shown.
+    pub name: &'static str,
+    /// The line table.
+    pub line_table: &'static str,
+}
+
+/// Where the runtime, an interpreter and pymalloc keep what.
+#[derive(Clone, Debug)]
+pub struct RuntimeLayout {
+    /// Runtime: the list of interpreters; the main one is the second word.
+    pub interpreters: u32,
+    /// How to get to the word that names the thread state which holds the GIL.
+    pub holder: HolderPath,
+    /// Interpreter: the first thread state.
+    pub threads_head: u32,
+    /// Interpreter: the runtime.
+    pub back_pointer: u32,
+    /// Thread state: the one before it.
+    pub thread_previous: u32,
+    /// Thread state: its interpreter.
+    pub thread_interpreter: u32,
+    /// Where the tables of allocator functions are.
+    pub allocators: AllocatorTables,
+    /// Where pymalloc's state is.
+    pub obmalloc: Obmalloc,
+    /// An arena has 2 to the power of this many bytes.
+    pub arena_bits: u8,
+    /// A pool has 2 to the power of this many bytes.
+    pub pool_bits: u8,
+    /// The table of offsets that the runtime begins with, in versions that have one.
+    pub debug_offsets: Option<DebugOffsetsLayout>,
+}
+
+/// How to get to the word that names the thread state which holds the GIL.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum HolderPath {
+    /// It is in the runtime.
+    InRuntime {
+        /// Where in the runtime.
+        offset: u32,
+    },
+    /// It is in the GIL, which the interpreter points to.
+    InGil {
+        /// Interpreter: the GIL.
+        gil: u32,
+        /// GIL: the holder.
+        holder: u32,
+    },
+}
+
+/// Where the tables of allocator functions are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AllocatorTables {
+    /// In the runtime, at these offsets.
+    InRuntime {
+        /// The raw domain.
+        raw: u32,
+        /// The memory domain.
+        mem: u32,
+        /// The object domain.
+        object: u32,
+        /// The arenas.
+        arena: u32,
+    },
+    /// In variables of their own, which only the code names.
+    Static,
+}
+
+/// Where pymalloc's state is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Obmalloc {
+    /// In variables of their own, which only the code names.
+    Statics,
+    /// In the interpreter.
+    Embedded {
+        /// Where in the interpreter.
+        offset: u32,
+        /// Where things are in the state.
+        state: ObmallocState,
+    },
+    /// Where the interpreter points.
+    Pointer {
+        /// Interpreter: the pointer.
+        offset: u32,
+        /// Where things are in the state.
+        state: ObmallocState,
+    },
+}
+
+/// Where pymalloc's state keeps what.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ObmallocState {
+    /// The array of arenas.
+    pub arenas: u32,
+    /// How many elements the array has.
+    pub arena_count: u32,
+    /// How many blocks went to the raw allocator.
+    pub raw_blocks: u32,
+}
+
+impl Layout {
+    /// The row of a version.
+    pub(super) fn of(feature: FeatureVersion) -> Option<&'static Self> {
+        LAYOUTS.iter().find(|row| row.feature == feature)
+    }
+
+    /// What the walk over frames needs, with the numbers of a code object, which it reads as one
+    /// block; `None` if they do not lie that close together.
+    pub(super) fn walk(&self) -> Option<InterpreterLayout> {
+        let code = &self.code;
+        let numbers = [code.arguments, code.keyword_only, code.flags, code.first_line];
+        let start = *numbers.iter().min()?;
+        let end = usize::from(*numbers.iter().max()?) + size_of::<u32>();
+        (end - usize::from(start) <= NUMBER_BYTES).then_some(InterpreterLayout {
+            code_numbers: start,
+            number_arguments: code.arguments - start,
+            number_keyword_only: code.keyword_only - start,
+            number_flags: code.flags - start,
+            number_first_line: code.first_line - start,
+            ..self.interpreter
+        })
+    }
+}
+
+/// The walk reads the numbers of a code object as one block of this many bytes.
+const NUMBER_BYTES: usize = 32;
+
+const LAYOUTS: &[Layout] = &[
+    Layout {
+        feature: FeatureVersion::new(3, 11),
+        interpreter: InterpreterLayout {
+            // 3.11 put `_PyCFrame` between the thread and the frame; 3.13 took it away.
+            thread_frame: 56,
+            cframe_frame: 8,
+            thread_id: 152,
+            frame_code: 32,
+            frame_previous: 48,
+            frame_owner: 69,
+            // Frames that stand for C code came with 3.12.
+            shim_owner: NO_SHIMS,
+            code_bytecode: 184,
+            ..INTERPRETER
+        },
+        code: CodeOffsets {
+            arguments: 56,
+            keyword_only: 64,
+            first_line: 72,
+            basic_size: 184,
+            text: TEXT_WITH_WSTR,
+            ..CODE
+        },
+        runtime: RuntimeLayout {
+            interpreters: 40,
+            holder: HolderPath::InRuntime { offset: 576 },
+            threads_head: 16,
+            back_pointer: 40,
+            thread_previous: 0,
+            thread_interpreter: 16,
+            allocators: AllocatorTables::Static,
+            obmalloc: Obmalloc::Statics,
+            arena_bits: 20,
+            pool_bits: 14,
+            debug_offsets: None,
+        },
+    },
+    Layout {
+        feature: FeatureVersion::new(3, 12),
+        interpreter: InterpreterLayout {
+            thread_frame: 56,
+            thread_id: 136,
+            code_bytecode: 192,
+            ..INTERPRETER
+        },
+        code: CodeOffsets {
+            basic_size: 192,
+            ..CODE
+        },
+        runtime: RuntimeLayout {
+            interpreters: 40,
+            // Since each interpreter can have a GIL of its own.
+            holder: HolderPath::InGil {
+                gil: 384,
+                holder: 8,
+            },
+            threads_head: 72,
+            back_pointer: 96,
+            thread_previous: 0,
+            thread_interpreter: 16,
+            allocators: AllocatorTables::InRuntime {
+                raw: 96,
+                mem: 136,
+                object: 176,
+                arena: 360,
+            },
+            obmalloc: Obmalloc::Embedded {
+                offset: 3960,
+                state: OBMALLOC_STATE,
+            },
+            arena_bits: 20,
+            pool_bits: 14,
+            debug_offsets: None,
+        },
+    },
+    Layout {
+        feature: FeatureVersion::new(3, 13),
+        interpreter: InterpreterLayout {
+            thread_frame: 72,
+            thread_id: 152,
+            code_bytecode: 200,
+            entry: FrameEntry::Direct as u32,
+            ..INTERPRETER
+        },
+        code: CodeOffsets {
+            basic_size: 200,
+            ..CODE
+        },
+        runtime: RuntimeLayout {
+            interpreters: 632,
+            holder: HolderPath::InGil { gil: 16, holder: 8 },
+            threads_head: 7344,
+            back_pointer: 7376,
+            thread_previous: 0,
+            thread_interpreter: 16,
+            allocators: AllocatorTables::InRuntime {
+                raw: 704,
+                mem: 744,
+                object: 784,
+                arena: 976,
+            },
+            obmalloc: Obmalloc::Pointer {
+                offset: 10800,
+                state: OBMALLOC_STATE,
+            },
+            arena_bits: 20,
+            pool_bits: 14,
+            debug_offsets: Some(DEBUG_OFFSETS_3_13),
+        },
+    },
+];
+
+/// What 3.12 set and later versions kept, and 3.11 in part.
+const INTERPRETER: InterpreterLayout = InterpreterLayout {
+    thread_next: 8,
+    thread_id: 0,
+    thread_frame: 0,
+    cframe_frame: 0,
+    frame_code: 0,
+    frame_previous: 8,
+    frame_instruction: 56,
+    frame_owner: 70,
+    shim_owner: 3,
+    code_tag: 0,
+    code_numbers: 0,
+    number_arguments: 0,
+    number_keyword_only: 0,
+    number_flags: 0,
+    number_first_line: 0,
+    code_bytecode: 0,
+    entry: FrameEntry::ThroughCFrame as u32,
+    reserved: 0,
+};
+
+/// What 3.11 set and later versions kept.
+const CODE: CodeOffsets = CodeOffsets {
+    object_type: 8,
+    filename: 112,
+    name: 128,
+    arguments: 52,
+    keyword_only: 60,
+    flags: 48,
+    first_line: 68,
+    line_table: 136,
+    line_table_format: LineTableFormat::Locations,
+    bytes_size: 16,
+    bytes_data: 32,
+    text: TEXT,
+    type_basic_size: 32,
+    type_members: 240,
+    basic_size: 0,
+    members: CodeMembers {
+        name: "co_qualname",
+        line_table: "co_linetable",
+    },
+};
+
+/// `str` since 3.12.
+const TEXT: TextLayout = TextLayout {
+    length: 16,
+    state: 32,
+    kind_shift: 2,
+    compact_bit: 5,
+    ascii_bit: 6,
+    ascii_text: 40,
+    compact_text: 56,
+    pointer: 56,
+};
+
+/// `str` while it could still hold a `wchar_t` text, up to 3.11.
+const TEXT_WITH_WSTR: TextLayout = TextLayout {
+    ascii_text: 48,
+    compact_text: 72,
+    pointer: 72,
+    ..TEXT
+};
+
+/// `struct _obmalloc_state` since 3.12.
+const OBMALLOC_STATE: ObmallocState = ObmallocState {
+    arenas: 512,
+    arena_count: 520,
+    raw_blocks: 1088,
+};
+
+/// `struct _Py_DebugOffsets` of 3.13, which consists of 64-bit numbers.
+const DEBUG_OFFSETS_3_13: DebugOffsetsLayout = DebugOffsetsLayout {
+    size: 584,
+    gil: 112,
+    interpreter_size: 48,
+    own_gil: 120,
+    own_gil_holder: 144,
+    fields: &[
+        wide(40, 24, 16, |row| &mut row.runtime.interpreters),
+        wide(72, 48, 8, |row| &mut row.runtime.threads_head),
+        wide(160, 152, 8, |row| &mut row.runtime.thread_previous),
+        narrow(168, 152, 8, |row| &mut row.interpreter.thread_next),
+        wide(176, 152, 8, |row| &mut row.runtime.thread_interpreter),
+        narrow(184, 152, 8, |row| &mut row.interpreter.thread_frame),
+        narrow(192, 152, 8, |row| &mut row.interpreter.thread_id),
+        narrow(232, 224, 8, |row| &mut row.interpreter.frame_previous),
+        narrow(240, 224, 8, |row| &mut row.interpreter.frame_code),
+        narrow(248, 224, 8, |row| &mut row.interpreter.frame_instruction),
+        narrow(264, 224, 1, |row| &mut row.interpreter.frame_owner),
+        narrow(280, 272, 8, |row| &mut row.code.filename),
+        narrow(296, 272, 8, |row| &mut row.code.name),
+        narrow(304, 272, 8, |row| &mut row.code.line_table),
+        narrow(312, 272, 4, |row| &mut row.code.first_line),
+        narrow(320, 272, 4, |row| &mut row.code.arguments),
+        narrow(344, 272, 1, |row| &mut row.code.basic_size),
+        narrow(344, 272, 1, |row| &mut row.interpreter.code_bytecode),
+        narrow(360, 352, 8, |row| &mut row.code.object_type),
+        narrow(520, 512, 8, |row| &mut row.code.bytes_size),
+        narrow(528, 512, 1, |row| &mut row.code.bytes_data),
+        narrow(544, 536, 4, |row| &mut row.code.text.state),
+        narrow(552, 536, 8, |row| &mut row.code.text.length),
+        narrow(560, 536, 0, |row| &mut row.code.text.ascii_text),
+    ],
+};
+
+const fn narrow(at: u16, within: u16, width: u8, of: fn(&mut Layout) -> &mut u16) -> DebugField {
+    DebugField {
+        at,
+        within,
+        width,
+        place: Place::Narrow(of),
+    }
+}
+
+const fn wide(at: u16, within: u16, width: u8, of: fn(&mut Layout) -> &mut u32) -> DebugField {
+    DebugField {
+        at,
+        within,
+        width,
+        place: Place::Wide(of),
+    }
+}
