@@ -176,7 +176,12 @@ impl Layout {
     /// block; `None` if they do not lie that close together.
     pub(super) fn walk(&self) -> Option<InterpreterLayout> {
         let code = &self.code;
-        let numbers = [code.arguments, code.keyword_only, code.flags, code.first_line];
+        let numbers = [
+            code.arguments,
+            code.keyword_only,
+            code.flags,
+            code.first_line,
+        ];
         let start = *numbers.iter().min()?;
         let end = usize::from(*numbers.iter().max()?) + size_of::<u32>();
         (end - usize::from(start) <= NUMBER_BYTES).then_some(InterpreterLayout {

@@ -207,14 +207,25 @@ mod tests {
     fn locations_have_five_forms() {
         let bytes = [
             // Short, one unit.
-            0x80, 0x00, //
+            0x80,
+            0x00, //
             // One line further, two units.
-            0x80 | (11 << 3) | 1, 0x00, 0x00, //
+            0x80 | (11 << 3) | 1,
+            0x00,
+            0x00, //
             // No columns: 100 lines back and 100 forth in two bytes each.
-            0x80 | (13 << 3), 0x40 | 0x08, 0x03, //
-            0x80 | (13 << 3), 0x40 | 0x09, 0x03, //
+            0x80 | (13 << 3),
+            0x40 | 0x08,
+            0x03, //
+            0x80 | (13 << 3),
+            0x40 | 0x09,
+            0x03, //
             // Long: 3 lines further.
-            0x80 | (14 << 3), 6, 0, 1, 1, //
+            0x80 | (14 << 3),
+            6,
+            0,
+            1,
+            1, //
             // None.
             0x80 | (15 << 3) | 7,
         ];

@@ -173,7 +173,11 @@ mod tests {
     fn what_is_no_text_is_refused() {
         for kind in [0, 3, 5, 6, 7] {
             let head = head(3, kind << 2 | 1 << 5);
-            assert_eq!(Text::parse(&LAYOUT, 0x1000, &head, 100), None, "kind {kind}");
+            assert_eq!(
+                Text::parse(&LAYOUT, 0x1000, &head, 100),
+                None,
+                "kind {kind}"
+            );
         }
         let long = head(101, 1 << 2 | 1 << 5);
         assert_eq!(Text::parse(&LAYOUT, 0x1000, &long, 100), None);
@@ -194,7 +198,10 @@ mod tests {
 
     #[test]
     fn lone_surrogates_are_replaced() {
-        assert_eq!(Kind::Two.decode(&[0x61, 0, 0x00, 0xd8, 0x62, 0]), "a\u{fffd}b");
+        assert_eq!(
+            Kind::Two.decode(&[0x61, 0, 0x00, 0xd8, 0x62, 0]),
+            "a\u{fffd}b"
+        );
         assert_eq!(Kind::Four.decode(&[0xff; 9]), "\u{fffd}\u{fffd}");
     }
 

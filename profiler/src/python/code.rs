@@ -1,0 +1,247 @@
+//! Code objects of the target: the function, the file and the lines they stand for.
+//!
+//! The target runs on while they are read, and a code object can die and its memory be used for
+//! another. What tells them apart is the type at the address and the fingerprint that the
+//! kernel half took with the stack.
+
+use profiler_common::{layout::InterpreterLayout, walk};
+use thiserror::Error;
+
+use super::{
+    layouts::CodeOffsets,
+    line_table::LineTable,
+    text::{Place, Text},
+};
+use crate::process::memory::Memory;
+
+/// The longest name, in code points.
+const TEXT_LIMIT: usize = 64 << 10;
+
+/// The largest line table, in bytes; generated modules reach hundreds of KiB.
+const LINE_TABLE_LIMIT: usize = 4 << 20;
+
+/// How to read code objects of one process.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CodeLayout {
+    /// Where things are in a code object.
+    pub offsets: CodeOffsets,
+    /// The address of the type of all code objects.
+    pub code_type: u64,
+}
+
+/// Why a code object could not be read.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+pub enum CodeError {
+    /// A read failed.
+    #[error("the {what} of the code object at {address:#x} cannot be read")]
+    Unreadable {
+        /// The code object.
+        address: u64,
+        /// The part of it.
+        what: &'static str,
+    },
+    /// There is no code object at the address, or not any more.
+    #[error("there is no code object at {address:#x}")]
+    NotCode {
+        /// The address.
+        address: u64,
+    },
+    /// The code object is not the one that was seen.
+    #[error("the code object at {address:#x} was replaced by another")]
+    Replaced {
+        /// The address.
+        address: u64,
+    },
+    /// The code object holds what none holds.
+    #[error("the {what} of the code object at {address:#x} makes no sense")]
+    Malformed {
+        /// The code object.
+        address: u64,
+        /// The part of it.
+        what: &'static str,
+    },
+}
+
+/// What is known of a code object.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CodeInfo {
+    /// The function, with the classes and functions around it.
+    pub function: String,
+    /// The file that it was compiled from.
+    pub file: String,
+    /// The line that it begins on.
+    pub first_line: u32,
+    lines: LineTable,
+}
+
+impl CodeInfo {
+    /// Reads the code object at `address`.
+    ///
+    /// `expected_fingerprint` is what the walk found there; zero means unknown, and any code
+    /// object will do.
+    pub fn read(
+        memory: &Memory,
+        layout: &CodeLayout,
+        interpreter: &InterpreterLayout,
+        address: u64,
+        expected_fingerprint: u32,
+    ) -> Result<Self, CodeError> {
+        let head = Head::read(memory, layout, interpreter, address)?;
+        if expected_fingerprint != 0 && head.fingerprint != expected_fingerprint {
+            return Err(CodeError::Replaced { address });
+        }
+        let parts = Parts::read(memory, &layout.offsets, address, &head)?;
+        Ok(Self {
+            function: parts.name,
+            file: parts.file,
+            first_line: head.first_line,
+            lines: LineTable::new(
+                layout.offsets.line_table_format,
+                head.first_line,
+                parts.line_table,
+            ),
+        })
+    }
+
+    /// The line of the instruction at this offset, in bytes from the first one; zero if it has
+    /// none.
+    pub fn line_at(&self, instruction_offset_bytes: i32) -> u32 {
+        self.lines.line_at(instruction_offset_bytes).unwrap_or(0)
+    }
+}
+
+/// The numbers and pointers of a code object.
+struct Head {
+    fingerprint: u32,
+    first_line: u32,
+    name: u64,
+    filename: u64,
+    line_table: u64,
+}
+
+impl Head {
+    fn read(
+        memory: &Memory,
+        layout: &CodeLayout,
+        interpreter: &InterpreterLayout,
+        address: u64,
+    ) -> Result<Self, CodeError> {
+        let offsets = &layout.offsets;
+        let unreadable = CodeError::Unreadable {
+            address,
+            what: "head",
+        };
+        let bytes = memory
+            .read_bytes(address, usize::from(offsets.basic_size))
+            .map_err(|_unreadable| unreadable)?;
+        let word = |offset| word(&bytes, offset).ok_or(unreadable);
+        let number = |offset: u16| {
+            let offset = interpreter.code_numbers.saturating_add(offset);
+            half(&bytes, offset).ok_or(unreadable)
+        };
+        if word(offsets.object_type)? != layout.code_type {
+            return Err(CodeError::NotCode { address });
+        }
+        let first_line = number(interpreter.number_first_line)?;
+        Ok(Self {
+            fingerprint: walk::fingerprint(
+                number(interpreter.number_arguments)?,
+                number(interpreter.number_keyword_only)?,
+                number(interpreter.number_flags)?,
+                first_line,
+            ),
+            first_line,
+            name: word(offsets.name)?,
+            filename: word(offsets.filename)?,
+            line_table: word(offsets.line_table)?,
+        })
+    }
+}
+
+/// The objects that a code object refers to.
+struct Parts {
+    name: String,
+    file: String,
+    line_table: Vec<u8>,
+}
+
+impl Parts {
+    /// Reads them in two calls: their heads, and what the heads say where it is.
+    fn read(
+        memory: &Memory,
+        offsets: &CodeOffsets,
+        address: u64,
+        head: &Head,
+    ) -> Result<Self, CodeError> {
+        const WHAT: [&str; 3] = ["name", "file name", "line table"];
+        let text_head = usize::from(offsets.text.ascii_text);
+        let bytes_head = usize::from(offsets.bytes_size) + size_of::<u64>();
+        let heads = [
+            (head.name, text_head),
+            (head.filename, text_head),
+            (head.line_table, bytes_head),
+        ];
+        let [name, file, table] = read_three(memory, heads, address, WHAT)?;
+        let malformed = |what| CodeError::Malformed { address, what };
+        let text = |at, bytes: &[u8], what| {
+            Text::parse(&offsets.text, at, bytes, TEXT_LIMIT).ok_or_else(|| malformed(what))
+        };
+        let name = text(head.name, &name, "name")?;
+        let file = text(head.filename, &file, "file name")?;
+        let table_size = word(&table, offsets.bytes_size)
+            .and_then(|size| usize::try_from(size).ok())
+            .filter(|&size| size <= LINE_TABLE_LIMIT)
+            .ok_or_else(|| malformed("line table"))?;
+        let table_start = head.line_table.wrapping_add(u64::from(offsets.bytes_data));
+        let bodies = [
+            (follow(memory, name.place, address, "name")?, name.size),
+            (follow(memory, file.place, address, "file name")?, file.size),
+            (table_start, table_size),
+        ];
+        let [name_text, file_text, line_table] = read_three(memory, bodies, address, WHAT)?;
+        Ok(Self {
+            name: name.kind.decode(&name_text),
+            file: file.kind.decode(&file_text),
+            line_table,
+        })
+    }
+}
+
+fn read_three(
+    memory: &Memory,
+    ranges: [(u64, usize); 3],
+    address: u64,
+    what: [&'static str; 3],
+) -> Result<[Vec<u8>; 3], CodeError> {
+    let blocks = memory.read_many(&ranges);
+    let mut parts = [Vec::new(), Vec::new(), Vec::new()];
+    for ((part, block), what) in parts.iter_mut().zip(blocks).zip(what) {
+        *part = block.ok_or(CodeError::Unreadable { address, what })?;
+    }
+    Ok(parts)
+}
+
+/// Where the text is.
+fn follow(
+    memory: &Memory,
+    place: Place,
+    address: u64,
+    what: &'static str,
+) -> Result<u64, CodeError> {
+    match place {
+        Place::At(text) => Ok(text),
+        Place::Through(pointer) => memory
+            .read_word(pointer)
+            .ok_or(CodeError::Unreadable { address, what }),
+    }
+}
+
+fn word(bytes: &[u8], offset: u16) -> Option<u64> {
+    let bytes = bytes.get(usize::from(offset)..)?.first_chunk()?;
+    Some(u64::from_le_bytes(*bytes))
+}
+
+fn half(bytes: &[u8], offset: u16) -> Option<u32> {
+    let bytes = bytes.get(usize::from(offset)..)?.first_chunk()?;
+    Some(u32::from_le_bytes(*bytes))
+}
