@@ -126,9 +126,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{Head, apply, number};
-    use crate::python::{
-        layouts::{HolderPath, Layout},
-        version::Version,
+    use crate::{
+        process::elf::ElfFile,
+        python::{
+            layouts::{HolderPath, Layout},
+            testing::pyenv,
+            version::Version,
+        },
     };
 
     fn row() -> Layout {
@@ -184,6 +188,25 @@ mod tests {
             holder: 16,
         };
         assert_eq!(layout.runtime.holder, holder);
+    }
+
+    #[test]
+    fn the_table_of_a_real_build_agrees_with_the_row() {
+        let Some(python) = pyenv("3.13") else {
+            return;
+        };
+        let library = python.path.parent().unwrap();
+        let elf = ElfFile::open(&library.join("../lib/libpython3.13.so.1.0")).unwrap();
+        let section = elf.section(".PyRuntime").unwrap();
+        let (mut layout, row) = (row(), row());
+        let positions = row.runtime.debug_offsets.unwrap();
+        let table = elf.bytes_at(section.address, usize::from(positions.size));
+        apply(table.unwrap(), &positions, &mut layout).unwrap();
+        assert_eq!(layout.interpreter, row.interpreter);
+        assert_eq!(layout.code, row.code);
+        assert_eq!(layout.runtime.holder, row.runtime.holder);
+        assert_eq!(layout.runtime.interpreters, row.runtime.interpreters);
+        assert_eq!(layout.runtime.threads_head, row.runtime.threads_head);
     }
 
     #[test]

@@ -49,13 +49,13 @@ impl LineTable {
         let offset = u32::try_from(offset).ok()?;
         let line = match self.format {
             LineTableFormat::Increments => self.by_increments(offset),
-            LineTableFormat::Ranges => self.by_ranges(offset),
-            LineTableFormat::Locations => self.by_locations(offset),
-        }?;
+            LineTableFormat::Ranges => self.by_ranges(offset)?,
+            LineTableFormat::Locations => self.by_locations(offset)?,
+        };
         u32::try_from(line).ok().filter(|&line| line != 0)
     }
 
-    fn by_increments(&self, offset: u32) -> Option<i64> {
+    fn by_increments(&self, offset: u32) -> i64 {
         let mut line = i64::from(self.first_line);
         let mut address = 0_u64;
         let (pairs, _) = self.bytes.as_chunks::<2>();
@@ -66,7 +66,7 @@ impl LineTable {
             }
             line += i64::from(line_step.cast_signed());
         }
-        Some(line)
+        line
     }
 
     fn by_ranges(&self, offset: u32) -> Option<i64> {

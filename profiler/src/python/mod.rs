@@ -1,4 +1,15 @@
-//! What is known about `CPython`.
+//! What is known about `CPython`: versions, layouts, code objects, allocators and pools.
+//!
+//! It all starts at [`Interpreter::find`], which looks through a process' binaries, reads the
+//! version and refuses what it does not know. A version is a row of facts; only the modules
+//! `version` and `layouts` compare version numbers. Builds that carry a table of their own
+//! offsets (since 3.13) are read by it, and every build is checked against the type of its code
+//! objects before it is believed.
+//!
+//! Everything here reads the memory of a process that runs on and can be hostile: lengths are
+//! bounded before they are used, and no bytes make the decoders fail otherwise than by saying
+//! so.
+
 pub mod allocator;
 mod check;
 pub mod code;
@@ -18,3 +29,12 @@ pub mod version;
 mod testing;
 #[cfg(test)]
 mod tests;
+
+pub use self::{
+    allocator::{AllocatorKind, Allocators},
+    code::{CodeInfo, CodeLayout},
+    error::PythonError,
+    pools::{PoolCensus, Pools},
+    runtime::Interpreter,
+    version::Version,
+};

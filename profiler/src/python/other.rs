@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// What a person calls the Python that a binary belongs to, if it is not `CPython`.
-pub fn implementation(path: &Path) -> Option<String> {
+pub(super) fn implementation(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     if name.starts_with("libpypy") || name.starts_with("pypy") {
         let release = release(path.to_str()?);

@@ -135,8 +135,7 @@ impl Candidate<'_> {
     }
 
     fn interpreter(&self, version: Version, row: Layout) -> Result<Interpreter, PythonError> {
-        let (pid, memory) = (self.pid, self.memory);
-        let places = row.runtime.clone();
+        let pid = self.pid;
         let missing = |what: &str| self.inconsistent(version, format!("its file has no {what}"));
         let runtime = self.runtime().ok_or_else(|| missing("runtime"))?;
         let code_type = self
@@ -144,24 +143,12 @@ impl Candidate<'_> {
             .symbol("PyCode_Type")
             .ok_or_else(|| missing("PyCode_Type"))?;
         let layout = row.walk().ok_or_else(|| {
-            self.inconsistent(version, "the numbers of its code objects lie apart".into())
+            let what = "its frames are not laid out as the walk needs it";
+            self.inconsistent(version, what.into())
         })?;
-        let word = |address, what| read_word(pid, memory, address, what);
-        let list = runtime.wrapping_add(u64::from(places.interpreters));
-        let main_interpreter = word(list.wrapping_add(MAIN_INTERPRETER), "Python runtime")?;
-        if main_interpreter == 0 {
-            return Err(PythonError::NotReady { pid });
-        }
-        let in_interpreter = |offset: u32| main_interpreter.wrapping_add(u64::from(offset));
-        let holder = match places.holder {
-            HolderPath::InRuntime { offset } => runtime.wrapping_add(u64::from(offset)),
-            HolderPath::InGil { gil, holder } => {
-                match word(in_interpreter(gil), "Python interpreter")? {
-                    0 => return Err(PythonError::NotReady { pid }),
-                    gil => gil.wrapping_add(u64::from(holder)),
-                }
-            }
-        };
+        let list = runtime.wrapping_add(u64::from(row.runtime.interpreters));
+        let main_interpreter = self.pointer(list.wrapping_add(MAIN_INTERPRETER))?;
+        let threads_head = u64::from(row.runtime.threads_head);
         let interpreter = Interpreter {
             pid,
             version,
@@ -172,13 +159,32 @@ impl Candidate<'_> {
                 offsets: row.code,
                 code_type: self.image.address(code_type.address),
             },
-            holder,
-            threads_head: in_interpreter(places.threads_head),
+            holder: self.holder(row.runtime.holder, runtime, main_interpreter)?,
+            threads_head: main_interpreter.wrapping_add(threads_head),
             main_interpreter,
-            places,
+            places: row.runtime,
         };
-        check::check(&interpreter, memory)?;
+        check::check(&interpreter, self.memory)?;
         Ok(interpreter)
+    }
+
+    /// The address of the word that names the thread state which holds the GIL.
+    fn holder(&self, path: HolderPath, runtime: u64, main: u64) -> Result<u64, PythonError> {
+        match path {
+            HolderPath::InRuntime { offset } => Ok(runtime.wrapping_add(u64::from(offset))),
+            HolderPath::InGil { gil, holder } => {
+                let gil = self.pointer(main.wrapping_add(u64::from(gil)))?;
+                Ok(gil.wrapping_add(u64::from(holder)))
+            }
+        }
+    }
+
+    /// Reads a pointer that is zero only while there is no interpreter.
+    fn pointer(&self, address: u64) -> Result<u64, PythonError> {
+        match read_word(self.pid, self.memory, address, "Python runtime")? {
+            0 => Err(PythonError::NotReady { pid: self.pid }),
+            pointer => Ok(pointer),
+        }
     }
 
     /// The version, and whether it was built to run without a GIL.
