@@ -1,4 +1,4 @@
-//! What is known about `CPython`: versions, layouts, code objects, allocators and pools.
+//! What is known about `CPython`: versions, layouts, code objects, allocators, pools, probe sites.
 //!
 //! It all starts at [`Interpreter::find`], which looks through a process' binaries, reads the
 //! version and refuses what it does not know. A version is a row of facts; only the modules

@@ -87,9 +87,11 @@ fn an_interpreter_that_differs_from_its_row_is_refused() {
 
 #[test]
 fn a_program_that_is_not_python_is_named() {
-    let program = Program::spawn(&mut Command::new("cat"));
+    let mut program = Program::spawn(&mut Command::new("cat"));
+    program.go();
+    program.line();
     let error = find(program.pid()).unwrap_err();
-    assert!(matches!(error, PythonError::NotPython { .. }));
+    assert!(matches!(error, PythonError::NotPython { .. }), "{error}");
     assert!(error.to_string().contains("/cat"), "{error}");
 }
 
