@@ -1,12 +1,30 @@
 //! What is made of measurements: live sets, ledgers and pool books while recording, and findings
 //! afterwards. All of it is functions of the input: no clock, no I/O, no randomness.
 
+mod blocks;
+mod books;
+mod collector;
 mod estimate;
 mod findings;
+mod mappings;
 mod metric;
+mod observation;
+mod pools;
+mod processes;
 mod selection;
+mod sites;
+mod slope;
+mod tally;
+#[cfg(test)]
+mod test_data;
 
+pub use blocks::{Allocated, Block, LiveBlocks};
+pub use books::Books;
+pub use collector::Collector;
 pub use estimate::Estimate;
-pub use findings::{Findings, GroupFinding, ProcessFinding, Site, Totals};
+pub use findings::{Findings, GroupFinding, ProcessFinding, Site, Totals, findings};
+pub use mappings::{MappingLedger, Remapped};
 pub use metric::Metric;
+pub use pools::PoolBook;
 pub use selection::Selection;
+pub use tally::weigh;

@@ -1,0 +1,129 @@
+//! The live blocks of one process that are followed one by one.
+
+use std::collections::HashMap;
+
+use crate::profile::StackId;
+
+/// A block that the process holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Block {
+    /// Its bytes.
+    pub size: u64,
+    /// The stack that got it.
+    pub stack: StackId,
+    /// How many observations stand behind it: one, unless blocks are sampled.
+    pub samples: u32,
+}
+
+/// What came of a new block.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Allocated {
+    /// It is followed from now on.
+    New,
+    /// It is followed from now on, and stands where another block stood whose end was missed:
+    /// count that one as freed.
+    Instead(Block),
+    /// It is not followed, because the table is full.
+    Full,
+}
+
+/// The live blocks of one process by address, at most a given number of them.
+#[derive(Clone, Debug)]
+pub struct LiveBlocks {
+    blocks: HashMap<u64, Block>,
+    capacity: usize,
+}
+
+// Tables of millions of blocks are kept, so the size of an entry matters.
+const _: () = assert!(size_of::<(u64, Block)>() <= 32);
+
+impl LiveBlocks {
+    /// An empty table for at most `capacity` blocks.
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            blocks: HashMap::new(),
+            capacity,
+        }
+    }
+
+    /// The process got a block.
+    pub fn allocate(&mut self, address: u64, block: Block) -> Allocated {
+        let is_full = self.blocks.len() >= self.capacity;
+        if is_full && !self.blocks.contains_key(&address) {
+            return Allocated::Full;
+        }
+        match self.blocks.insert(address, block) {
+            Some(missed) => Allocated::Instead(missed),
+            None => Allocated::New,
+        }
+    }
+
+    /// The process gave a block back; `None` if it is not one of those that are followed.
+    pub fn free(&mut self, address: u64) -> Option<Block> {
+        self.blocks.remove(&address)
+    }
+
+    /// The blocks that are followed, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &Block)> {
+        self.blocks.iter().map(|(address, block)| (*address, block))
+    }
+
+    /// How many blocks are followed.
+    pub fn len(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// Whether no block is followed.
+    pub fn is_empty(&self) -> bool {
+        self.blocks.is_empty()
+    }
+
+    /// Forgets all blocks, and gives their memory back.
+    pub fn clear(&mut self) {
+        self.blocks = HashMap::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(size: u64) -> Block {
+        Block {
+            size,
+            stack: StackId(1),
+            samples: 1,
+        }
+    }
+
+    #[test]
+    fn a_freed_block_is_the_one_that_was_allocated() {
+        let mut blocks = LiveBlocks::new(10);
+        assert_eq!(blocks.allocate(0x1000, block(600)), Allocated::New);
+        assert_eq!(blocks.free(0x1000), Some(block(600)));
+        assert_eq!(blocks.free(0x1000), None);
+        assert_eq!(blocks.free(0x2000), None);
+    }
+
+    #[test]
+    fn an_address_that_is_handed_out_again_was_freed_in_between() {
+        let mut blocks = LiveBlocks::new(10);
+        blocks.allocate(0x1000, block(600));
+        let again = blocks.allocate(0x1000, block(700));
+        assert_eq!(again, Allocated::Instead(block(600)));
+        assert_eq!(blocks.free(0x1000), Some(block(700)));
+    }
+
+    #[test]
+    fn a_full_table_keeps_what_it_has() {
+        let mut blocks = LiveBlocks::new(1);
+        blocks.allocate(0x1000, block(600));
+        assert_eq!(blocks.allocate(0x2000, block(700)), Allocated::Full);
+        let again = blocks.allocate(0x1000, block(800));
+        assert_eq!(again, Allocated::Instead(block(600)));
+        assert_eq!(blocks.len(), 1);
+        blocks.clear();
+        assert!(blocks.is_empty());
+        assert_eq!(blocks.allocate(0x2000, block(700)), Allocated::New);
+    }
+}

@@ -1,0 +1,103 @@
+//! For which part of its time a process was observed, and what that cost it.
+
+use std::time::Duration;
+
+use super::selection::Part;
+use crate::profile::{Census, ProcessRecord};
+
+/// Probes take a moment to open: a gap up to this long is no gap if the process ran much longer.
+const OPENING: Duration = Duration::from_millis(500);
+
+/// How a process was observed during a part of a recording.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Observation {
+    /// How long it was there.
+    pub(super) span: Duration,
+    /// How long the probes of blocks over 512 bytes were open.
+    pub(super) observed: Duration,
+    /// Processor time that probes took.
+    pub(super) cost: Duration,
+}
+
+impl Observation {
+    /// Compares the last census with the one before the part, or with the start of the process.
+    pub(super) fn new(part: &Part<'_>, process: &ProcessRecord, censuses: &[&Census]) -> Self {
+        let Some(last) = censuses.last() else {
+            return Self::default();
+        };
+        let base = censuses.first().filter(|first| first.time <= part.start);
+        let since = base.map_or(process.started, |base| base.time);
+        let before = base.map_or((Duration::ZERO, Duration::ZERO), |base| {
+            (base.blocks_observed, base.probe_cost)
+        });
+        Self {
+            span: last.time.saturating_sub(since),
+            observed: last.blocks_observed.saturating_sub(before.0),
+            cost: last.probe_cost.saturating_sub(before.1),
+        }
+    }
+
+    /// Adds what was observed of another process.
+    pub(super) fn add(&mut self, other: Self) {
+        self.span += other.span;
+        self.observed += other.observed.min(other.span);
+        self.cost += other.cost;
+    }
+
+    /// Which part of the time was observed, up to one. Where nothing tells, nothing.
+    pub(super) fn fraction(&self) -> f64 {
+        if self.span.is_zero() {
+            return 0.0;
+        }
+        let fraction = self.observed.as_secs_f64() / self.span.as_secs_f64();
+        let missing = self.span.saturating_sub(self.observed);
+        if fraction >= 0.98 || (fraction >= 0.8 && missing <= OPENING) {
+            1.0
+        } else {
+            fraction
+        }
+    }
+
+    /// What counts of blocks are multiplied by to stand for the whole time. Where nothing tells,
+    /// they stand for themselves.
+    pub(super) fn scale(&self) -> f64 {
+        let fraction = self.fraction();
+        if fraction > 0.0 { 1.0 / fraction } else { 1.0 }
+    }
+
+    /// The share of the time that probes took, in percent.
+    pub(super) fn overhead_percent(&self) -> Option<f64> {
+        let is_known = !self.span.is_zero();
+        is_known.then(|| 100.0 * self.cost.as_secs_f64() / self.span.as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn observed(span: u64, observed: u64) -> Observation {
+        Observation {
+            span: Duration::from_millis(span),
+            observed: Duration::from_millis(observed),
+            cost: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn the_time_that_probes_take_to_open_is_no_gap() {
+        assert!(observed(30_000, 29_700).scale() <= 1.0);
+        assert!(observed(3000, 2600).scale() <= 1.0);
+        assert!((observed(600, 100).scale() - 6.0).abs() < 1e-9);
+        assert!((observed(30_000, 15_000).scale() - 2.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn where_nothing_tells_counts_stand_for_themselves() {
+        for observation in [observed(0, 0), observed(1000, 0)] {
+            assert!(observation.fraction() <= 0.0);
+            assert!((observation.scale() - 1.0).abs() < 1e-9);
+        }
+        assert_eq!(observed(0, 0).overhead_percent(), None);
+    }
+}

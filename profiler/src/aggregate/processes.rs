@@ -1,0 +1,317 @@
+//! What a recording says about processes: one by one, and all together.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    Estimate, GroupFinding, ProcessFinding, estimate::as_float, selection::Part, slope::theil_sen,
+};
+use crate::profile::{Census, ProcessKey, ProcessRecord};
+
+/// Growth up to this much is noise, of which no share can be explained.
+const NOISE: u64 = 1 << 20;
+
+/// Censuses that lie no further apart belong to one round through all processes.
+const ROUND: Duration = Duration::from_millis(500);
+
+/// What the sites of a process amount to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Held {
+    /// Bytes allocated and not freed.
+    pub(super) retained: Estimate,
+    /// Bytes of address space got and still held.
+    pub(super) mapped: u64,
+}
+
+/// The finding about one process.
+pub(super) fn process_finding(
+    (key, record): (ProcessKey, &ProcessRecord),
+    censuses: &[&Census],
+    held: Held,
+) -> ProcessFinding {
+    let sizes: Vec<_> = censuses.iter().map(|one| (one.time, one.rss)).collect();
+    let course = Course::new(&sizes);
+    let last_known =
+        |size: fn(&Census) -> Option<u64>| censuses.iter().rev().find_map(|census| size(census));
+    ProcessFinding {
+        key,
+        pid: record.pid,
+        inner_pid: record.inner_pid,
+        parent: record.parent,
+        command: record.command.clone(),
+        python: record.python.clone(),
+        started: record.started,
+        ended: record.ended,
+        rss_start: course.start,
+        rss_end: course.end,
+        rss_peak: course.peak,
+        uss_end: last_known(|census| census.uss),
+        pss_end: last_known(|census| census.pss),
+        growth_per_second: course.slope,
+        retained: held.retained,
+        explained_growth_percent: course.explained(held.retained),
+        live_mappings: held.mapped,
+    }
+}
+
+/// How a size went.
+#[derive(Clone, Copy, Debug, Default)]
+struct Course {
+    start: Option<u64>,
+    end: Option<u64>,
+    peak: Option<u64>,
+    slope: f64,
+}
+
+impl Course {
+    fn new(sizes: &[(Duration, u64)]) -> Self {
+        let points: Vec<_> = (sizes.iter())
+            .map(|(time, size)| (time.as_secs_f64(), as_float(*size)))
+            .collect();
+        Self {
+            start: sizes.first().map(|(_, size)| *size),
+            end: sizes.last().map(|(_, size)| *size),
+            peak: sizes.iter().map(|(_, size)| *size).max(),
+            slope: theil_sen(&points),
+        }
+    }
+
+    /// How much of the growth is retained by sites, in percent. What was freed before and is used
+    /// again explains growth too, so there may be more than there was growth: that is all of it.
+    fn explained(&self, retained: Estimate) -> Option<f64> {
+        let growth = self.end?.checked_sub(self.start?)?;
+        let share = 100.0 * as_float(retained.estimate) / as_float(growth.max(1));
+        (growth > NOISE).then_some(share.min(100.0))
+    }
+}
+
+/// The finding about all processes; `censuses` are by the number of the process.
+pub(super) fn group_finding(
+    part: &Part<'_>,
+    censuses: &[Vec<&Census>],
+    held: Estimate,
+) -> GroupFinding {
+    let processes: Vec<_> = part.processes().collect();
+    let rounds = rounds(&processes, censuses);
+    let sizes: Vec<_> = rounds.iter().map(|round| (round.time, round.rss)).collect();
+    let course = Course::new(&sizes);
+    GroupFinding {
+        process_count: processes.len(),
+        rss_start: course.start,
+        rss_end: course.end,
+        rss_peak: course.peak,
+        pss_end: rounds.last().and_then(|round| round.pss),
+        growth_per_second: course.slope,
+        explained_growth_percent: course.explained(held),
+    }
+}
+
+/// All processes at about one moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Round {
+    time: Duration,
+    rss: u64,
+    /// `None` unless it is known of all of them.
+    pss: Option<u64>,
+}
+
+/// Adds up the sizes of the processes that ran at a moment, each as last measured.
+fn rounds(processes: &[(ProcessKey, &ProcessRecord)], censuses: &[Vec<&Census>]) -> Vec<Round> {
+    let mut all: Vec<_> = (processes.iter())
+        .flat_map(|(key, record)| {
+            censuses[key.0 as usize]
+                .iter()
+                .map(|census| (*census, record.ended))
+        })
+        .collect();
+    all.sort_by_key(|(census, _)| (census.time, census.process));
+    let mut rounds = Vec::new();
+    let mut running = BTreeMap::new();
+    let mut rest = all.as_slice();
+    while let Some((first, _)) = rest.first() {
+        let start = first.time;
+        let length = rest.partition_point(|(census, _)| census.time <= start + ROUND);
+        let (round, later) = rest.split_at(length);
+        for (census, ended) in round {
+            running.insert(
+                census.process,
+                Running::new(census, *ended, running.get(&census.process)),
+            );
+        }
+        running.retain(|_, running| running.ended.is_none_or(|ended| ended >= start));
+        rounds.push(Round {
+            time: start,
+            rss: running
+                .values()
+                .map(|one| one.rss)
+                .fold(0, u64::saturating_add),
+            pss: (running.values().map(|one| one.pss))
+                .try_fold(0, |sum: u64, pss| Some(sum.saturating_add(pss?))),
+        });
+        rest = later;
+    }
+    rounds
+}
+
+/// A process as it was last measured.
+#[derive(Clone, Copy, Debug)]
+struct Running {
+    rss: u64,
+    pss: Option<u64>,
+    ended: Option<Duration>,
+}
+
+impl Running {
+    fn new(census: &Census, ended: Option<Duration>, before: Option<&Self>) -> Self {
+        Self {
+            rss: census.rss,
+            pss: census.pss.or_else(|| before?.pss),
+            ended,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Findings, Selection, findings, test_data::*},
+        *,
+    };
+    use crate::profile::{Metered, Recorded};
+
+    const MIB: u64 = 1 << 20;
+
+    fn all(recorded: &Recorded) -> Findings {
+        findings(recorded, &Selection::default())
+    }
+
+    /// Ten seconds in which the process grows by 2 MiB each.
+    fn growing() -> Recorded {
+        let mut recorded = recorded(10);
+        for (second, interval) in (0..).zip(&mut recorded.intervals) {
+            interval.censuses[0].rss = (100 + 2 * second) * MIB;
+        }
+        recorded
+    }
+
+    /// Adds a census of another process.
+    fn census(recorded: &mut Recorded, second: usize, process: u32, rss: u64) {
+        let interval = &mut recorded.intervals[second];
+        interval.censuses.push(Census {
+            process: ProcessKey(process),
+            time: interval.end + Duration::from_millis(3),
+            rss,
+            pss: Some(rss / 2),
+            ..Census::default()
+        });
+    }
+
+    #[test]
+    fn sizes_and_slope_come_from_the_censuses() {
+        let mut recorded = growing();
+        recorded.intervals[4].censuses[0].rss = 900 * MIB;
+        recorded.intervals[8].censuses[0].uss = Some(5);
+        let process = &all(&recorded).processes[0];
+        let sizes = [process.rss_start, process.rss_end, process.rss_peak];
+        assert_eq!(sizes, [100, 118, 900].map(|size| Some(size * MIB)));
+        assert_eq!((process.uss_end, process.pss_end), (Some(5), None));
+        let slope = process.growth_per_second / as_float(MIB);
+        assert!((slope - 2.0).abs() < 1e-6, "{slope}");
+    }
+
+    #[test]
+    fn a_process_that_was_never_measured_has_no_size() {
+        let mut recorded = recorded(3);
+        recorded.processes.push(record(200));
+        let process = &all(&recorded).processes[1];
+        assert_eq!((process.rss_start, process.rss_end), (None, None));
+        assert!(process.growth_per_second.abs() < 1e-9);
+        assert_eq!(process.explained_growth_percent, None);
+    }
+
+    #[test]
+    fn sites_explain_at_most_all_of_the_growth() {
+        let mut recorded = growing();
+        let leak = stack(&mut recorded, &["leak"]);
+        change(&mut recorded, 1, leak, Metered::Block, counters(9 * MIB, 0));
+        let half = all(&recorded).processes[0].explained_growth_percent;
+        assert_eq!(half, Some(50.0));
+        assert_eq!(all(&recorded).group.explained_growth_percent, Some(50.0));
+        change(
+            &mut recorded,
+            2,
+            leak,
+            Metered::Block,
+            counters(90 * MIB, 0),
+        );
+        let capped = all(&recorded).processes[0].explained_growth_percent;
+        assert_eq!(capped, Some(100.0));
+    }
+
+    #[test]
+    fn growth_within_the_noise_is_not_explained() {
+        let mut recorded = recorded(10);
+        recorded.intervals[9].censuses[0].rss += MIB;
+        assert_eq!(all(&recorded).processes[0].explained_growth_percent, None);
+        recorded.intervals[9].censuses[0].rss = 0;
+        assert_eq!(all(&recorded).processes[0].explained_growth_percent, None);
+    }
+
+    #[test]
+    fn the_group_adds_up_those_that_run_at_the_same_moment() {
+        let mut recorded = growing();
+        recorded.processes.extend([record(200), record(300)]);
+        recorded.processes[1].ended = Some(Duration::from_millis(5500));
+        for second in 0..5 {
+            census(&mut recorded, second, 1, 50 * MIB);
+        }
+        for second in 7..10 {
+            census(&mut recorded, second, 2, 10 * MIB);
+        }
+        for interval in &mut recorded.intervals {
+            interval.censuses[0].pss = Some(MIB);
+        }
+        let group = all(&recorded).group;
+        assert_eq!(group.process_count, 3);
+        let sizes = [group.rss_start, group.rss_end, group.rss_peak];
+        assert_eq!(sizes, [150, 128, 158].map(|size| Some(size * MIB)));
+        assert_eq!(group.pss_end, Some(6 * MIB));
+    }
+
+    #[test]
+    fn the_group_knows_no_sum_of_which_a_part_is_unknown() {
+        let mut recorded = growing();
+        recorded.processes.push(record(200));
+        census(&mut recorded, 9, 1, 50 * MIB);
+        assert_eq!(all(&recorded).group.pss_end, None);
+    }
+
+    #[test]
+    fn a_group_that_ended_is_as_large_as_it_was_last() {
+        let mut recorded = growing();
+        recorded.processes[0].ended = Some(Duration::from_millis(10_200));
+        assert_eq!(all(&recorded).group.rss_end, Some(118 * MIB));
+    }
+
+    #[test]
+    fn processes_that_ran_at_another_time_are_left_out() {
+        let mut recorded = growing();
+        recorded.processes.push(record(200));
+        recorded.processes[0].ended = Some(Duration::from_secs(3));
+        recorded.processes[1].started = Duration::from_secs(6);
+        let pids = |from, to| {
+            let selection = Selection {
+                pid: None,
+                from: Some(Duration::from_secs(from)),
+                to: Some(Duration::from_secs(to)),
+            };
+            let found = findings(&recorded, &selection).processes;
+            found
+                .iter()
+                .map(|process| process.pid.0)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(pids(0, 4), [100]);
+        assert_eq!(pids(5, 9), [200]);
+        assert_eq!(pids(2, 8), [100, 200]);
+    }
+}
