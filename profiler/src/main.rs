@@ -1,7 +1,3 @@
-//! The binary; everything is in the library.
+//! The binary.
 
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    profiler::cli::main()
-}
+fn main() {}

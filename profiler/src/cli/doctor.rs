@@ -17,3 +17,8 @@ pub(super) struct DoctorArgs {
     #[arg(long)]
     json: bool,
 }
+
+/// Prints the checks.
+pub(super) fn run(args: DoctorArgs, _common: &Common) -> anyhow::Result<ExitCode> {
+    anyhow::bail!("doctor {args:?}")
+}

@@ -38,6 +38,21 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// A process of which nothing could be found out before it ended.
+    pub fn unknown(pid: Pid) -> Self {
+        Self {
+            pid,
+            start_ticks: 0,
+            parent: Pid(0),
+            name: String::new(),
+            command: format!("[{pid}]"),
+            state: 'X',
+            uid: 0,
+            inner_pid: None,
+            seccomp: 0,
+        }
+    }
+
     /// Asks the kernel who a process is.
     pub fn read(pid: Pid) -> Result<Self, ProcessError> {
         Self::from_stat(pid, Stat::read(pid)?)

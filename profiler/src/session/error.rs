@@ -1,6 +1,6 @@
 //! Why a recording could not be made.
 
-use std::{io, path::PathBuf};
+use std::io;
 
 use thiserror::Error;
 
@@ -46,14 +46,6 @@ pub enum SessionError {
     /// The runtime that waits for events could not be set up.
     #[error("cannot wait for events")]
     Runtime {
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The flamegraph could not be written.
-    #[error("cannot write {}", path.display())]
-    Output {
-        /// The file.
-        path: PathBuf,
         /// What the system said.
         source: io::Error,
     },

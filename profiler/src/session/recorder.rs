@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::{Timestamp, Zoned};
+use jiff::{Timestamp, tz::TimeZone};
 use profiler_common::loss::Loss;
 use rustix::{
     param::page_size,
@@ -362,7 +362,7 @@ impl TargetName {
     }
 
     fn default_path(&self) -> PathBuf {
-        let time = Zoned::now().strftime("%Y%m%dT%H%M%S");
+        let time = Timestamp::now().to_zoned_datetime(TimeZone::system()).strftime("%Y%m%dT%H%M%S");
         PathBuf::from(format!("heaptide-{}-{time}.heaptide", self.stem))
     }
 }

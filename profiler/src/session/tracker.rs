@@ -272,9 +272,8 @@ impl Tracker {
 
     /// What a child looks like that ended before anything could be read about it: its parent.
     fn child_of(&self, parent: Pid, child: Pid) -> Identity {
-        let followed = self.followed.get(&parent);
-        let known = followed.map(|followed| followed.identity.clone()).unwrap_or_default();
-        Identity { pid: child, parent, ..known }
+        let known = self.followed.get(&parent).map(|followed| followed.identity.clone());
+        Identity { pid: child, parent, ..known.unwrap_or_else(|| Identity::unknown(child)) }
     }
 
     fn execed(&mut self, pid: Pid, time: Duration) {

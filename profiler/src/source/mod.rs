@@ -9,6 +9,6 @@ mod symbolizer;
 mod translator;
 
 pub use event::{Event, What};
-pub use plan::{Plan, PlannedSites, Planner, SiteClass};
+pub use plan::{Plan, PlanError, PlannedSites, Planner, SiteClass};
 pub use symbolizer::Symbolizer;
 pub use translator::{Traced, Translator};

@@ -26,7 +26,7 @@ use crate::{
         Interpreter, PythonError,
         allocator::Allocators,
         pools::Pools,
-        sites::{self, NewPoolSite, SizeClass},
+        sites::new_pool::{self, NewPoolSite, SizeClass},
     },
     units::Pid,
 };
@@ -111,10 +111,8 @@ pub enum PlanError {
     #[error(transparent)]
     File(#[from] ElfError),
     /// One of its files cannot be opened.
-    #[error("cannot open {} of process {pid}", path.display())]
+    #[error("cannot open {}, which it has mapped", path.display())]
     Open {
-        /// The process.
-        pid: Pid,
         /// The file.
         path: PathBuf,
         /// What the system said.
@@ -150,11 +148,12 @@ impl Planner {
         let memory = Memory::of(pid);
         let images = image::images(pid)?;
         let interpreter = Interpreter::find(pid, &memory, &images)?;
-        let elf = interpreter.image.elf()?;
+        let mut files = Files::default();
+        let library = files.open(&interpreter.image)?;
         let mut notes = Vec::new();
-        let mut sites = self.pool_sites(&interpreter, &elf, &mut notes);
-        sites.extend(arena_site(&interpreter, &elf, &memory, &images));
-        let blocks = BlockSites::find(identity, &memory, &images, &interpreter);
+        let mut sites = self.pool_sites(&interpreter, &library, &mut notes);
+        sites.extend(arena_site(&interpreter, &library.elf, &memory, &images, &mut files));
+        let blocks = BlockSites::find(&memory, &images, &library, &mut files);
         notes.extend(blocks.note);
         sites.extend(blocks.sites);
         let config = ProcessConfig {
@@ -164,21 +163,29 @@ impl Planner {
             ..ProcessConfig::default()
         };
         debug_assert_ne!(config.layout, InterpreterLayout::default(), "a row was filled in");
-        let pools = Pools::find(&interpreter, &elf, &memory).ok();
-        Ok(Plan { memory, interpreter, pools, config, sites, glibc_heap: blocks.glibc, notes })
+        let pools = Pools::find(&interpreter, &library.elf, &memory).ok().map(Rc::new);
+        Ok(Plan {
+            memory,
+            interpreter: Rc::new(interpreter),
+            pools,
+            config,
+            sites,
+            glibc_heap: blocks.glibc,
+            notes,
+        })
     }
 
     fn pool_sites(
         &mut self,
         interpreter: &Interpreter,
-        elf: &ElfFile,
+        library: &OpenFile,
         notes: &mut Vec<String>,
     ) -> Vec<PlannedSites> {
-        let image = &interpreter.image;
+        let elf = &library.elf;
         let found = self
             .new_pools
-            .entry((image.device, image.inode))
-            .or_insert_with(|| sites::find_new_pools(&elf.executable_segments()));
+            .entry(file_id(&interpreter.image))
+            .or_insert_with(|| new_pool::find(&elf.executable_segments()));
         let sites: Vec<Site> = found
             .iter()
             .filter(|site| site.is_emulated)
@@ -197,7 +204,7 @@ impl Planner {
         vec![PlannedSites {
             class: SiteClass::Pools,
             program: SiteProgram::PoolOpened,
-            path: image.open_path.clone(),
+            file: Arc::clone(&library.file),
             sites,
         }]
     }
@@ -218,16 +225,17 @@ fn arena_site(
     elf: &ElfFile,
     memory: &Memory,
     images: &[Image],
+    files: &mut Files,
 ) -> Option<PlannedSites> {
     let allocators = Allocators::read(interpreter, elf, memory).ok()?;
     let function = allocators.arena.alloc;
     let image = images.iter().find(|image| image.contains(function))?;
-    let elf = image.elf().ok()?;
-    let site = function_site(&elf, image.vaddr(function), &[Register::RSI], true)?;
+    let opened = files.open(image).ok()?;
+    let site = function_site(&opened.elf, image.vaddr(function), &[Register::RSI], true)?;
     Some(PlannedSites {
         class: SiteClass::Pools,
         program: SiteProgram::RequestEntered,
-        path: image.open_path.clone(),
+        file: Arc::clone(&opened.file),
         sites: vec![Site { file_offset: site, cookie: Request::Arena as u64 }],
     })
 }
@@ -256,24 +264,27 @@ impl BlockSites {
     /// allocate goes there, too; or the interpreter's own functions if there is none to be found,
     /// in a static program for example.
     fn find(
-        identity: &Identity,
         memory: &Memory,
         images: &[Image],
-        interpreter: &Interpreter,
+        library: &Rc<OpenFile>,
+        files: &mut Files,
     ) -> Self {
         let names = BLOCK_FUNCTIONS.map(|(_, name, ..)| name);
-        let resolved = link_map::resolve_all(identity.pid, memory, images, &names);
-        let functions: Option<Vec<(Image, u64)>> = resolved
+        let resolved = link_map::resolve_all(memory.pid(), memory, images, &names);
+        let functions: Option<Vec<Function>> = resolved
             .into_iter()
-            .map(|found| found.map(|found| (found.image, found.vaddr)))
+            .map(|found| {
+                let found = found?;
+                Some((files.open(&found.image).ok()?, found.vaddr))
+            })
             .collect();
         if let Some(found) = functions.and_then(|functions| Self::at(&functions)) {
             return found;
         }
-        let own: Option<Vec<(Image, u64)>> = interpreter.image.elf().ok().and_then(|elf| {
-            let function = |name| Some((interpreter.image.clone(), elf.symbol(name)?.address));
-            BLOCK_FUNCTIONS.iter().map(|(_, _, name, _)| function(name)).collect()
-        });
+        let own: Option<Vec<Function>> = BLOCK_FUNCTIONS
+            .iter()
+            .map(|(_, _, name, _)| Some((Rc::clone(library), library.elf.symbol(name)?.address)))
+            .collect();
         own.and_then(|functions| Self::at(&functions)).unwrap_or_else(|| Self {
             note: Some(
                 "blocks over 512 bytes are not measured: no function of the allocator has a place \
@@ -286,33 +297,72 @@ impl BlockSites {
 
     /// The sites in these functions, in the order of [`BLOCK_FUNCTIONS`]; `None` unless each has
     /// one, because half of the functions would give wrong sums.
-    fn at(functions: &[(Image, u64)]) -> Option<Self> {
-        let mut entered: HashMap<PathBuf, Vec<Site>> = HashMap::new();
-        let mut returned: HashMap<PathBuf, Vec<Site>> = HashMap::new();
-        let mut glibc = true;
-        for ((image, vaddr), (request, _, _, arguments)) in functions.iter().zip(BLOCK_FUNCTIONS) {
-            let elf = image.elf().ok()?;
-            glibc &= elf.soname().as_deref() == Some("libc.so.6");
-            let keep_stack = request != Request::Free;
-            let file_offset = function_site(&elf, *vaddr, arguments, keep_stack)?;
+    fn at(functions: &[Function]) -> Option<Self> {
+        let mut found = Self { glibc: true, ..Self::default() };
+        let mut entries = Vec::new();
+        for ((opened, vaddr), (request, _, _, arguments)) in functions.iter().zip(BLOCK_FUNCTIONS) {
+            found.glibc &= opened.elf.soname().as_deref() == Some("libc.so.6");
+            let returns = request != Request::Free;
+            let file_offset = function_site(&opened.elf, *vaddr, arguments, returns)?;
             let site = Site { file_offset, cookie: request as u64 };
-            entered.entry(image.open_path.clone()).or_default().push(site);
-            if keep_stack {
-                returned.entry(image.open_path.clone()).or_default().push(site);
+            // The return probes come first: an entry without its return leaves a request pending.
+            if returns {
+                add_site(&mut found.sites, SiteProgram::RequestReturned, opened, site);
             }
+            add_site(&mut entries, SiteProgram::RequestEntered, opened, site);
         }
-        let planned = |program, sites: HashMap<PathBuf, Vec<Site>>| {
-            sites.into_iter().map(move |(path, sites)| PlannedSites {
-                class: SiteClass::Blocks,
-                program,
-                path,
-                sites,
-            })
-        };
-        // The return probes come first: an entry without its return would leave a request pending.
-        let sites = planned(SiteProgram::RequestReturned, returned)
-            .chain(planned(SiteProgram::RequestEntered, entered))
-            .collect();
-        Some(Self { sites, glibc, note: None })
+        found.sites.append(&mut entries);
+        Some(found)
     }
+}
+
+/// A function: the file that holds it, and its address there.
+type Function = (Rc<OpenFile>, u64);
+
+/// Adds a site to those of the same file.
+fn add_site(
+    planned: &mut Vec<PlannedSites>,
+    program: SiteProgram,
+    opened: &OpenFile,
+    site: Site,
+) {
+    if let Some(group) = planned.iter_mut().find(|group| Arc::ptr_eq(&group.file, &opened.file)) {
+        group.sites.push(site);
+        return;
+    }
+    planned.push(PlannedSites {
+        class: SiteClass::Blocks,
+        program,
+        file: Arc::clone(&opened.file),
+        sites: vec![site],
+    });
+}
+
+/// A binary that was opened, and what it says.
+struct OpenFile {
+    file: Arc<File>,
+    elf: ElfFile,
+}
+
+/// The binaries of one process, each opened and read once.
+#[derive(Default)]
+struct Files(HashMap<FileId, Rc<OpenFile>>);
+
+impl Files {
+    fn open(&mut self, image: &Image) -> Result<Rc<OpenFile>, PlanError> {
+        if let Some(opened) = self.0.get(&file_id(image)) {
+            return Ok(Rc::clone(opened));
+        }
+        let file = File::open(&image.open_path).map_err(|source| PlanError::Open {
+            path: image.path.clone(),
+            source,
+        })?;
+        let opened = Rc::new(OpenFile { file: Arc::new(file), elf: image.elf()? });
+        self.0.insert(file_id(image), Rc::clone(&opened));
+        Ok(opened)
+    }
+}
+
+fn file_id(image: &Image) -> FileId {
+    (image.device, image.inode)
 }

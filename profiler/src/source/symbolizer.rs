@@ -121,7 +121,14 @@ impl Symbolizer {
             return Some(code);
         }
         let interpreter = traced.interpreter.as_ref()?;
-        let code = match interpreter.read_code(&traced.memory, frame.code, frame.fingerprint) {
+        let read = CodeInfo::read(
+            &traced.memory,
+            &interpreter.code,
+            &interpreter.layout,
+            frame.code,
+            frame.fingerprint,
+        );
+        let code = match read {
             Ok(code) => Rc::new(code),
             // The process may be gone, but what its parent ran is known.
             Err(_gone) => return self.known_from_ancestors(traced.key, frame),

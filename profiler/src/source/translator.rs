@@ -1,6 +1,6 @@
 //! Turns records into events: process ids into keys, raw stacks into stacks.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, rc::Rc};
 
 use super::{Event, Symbolizer, What};
 use crate::{
@@ -21,7 +21,7 @@ pub struct Traced {
     /// Its memory, where code objects are read.
     pub memory: Memory,
     /// Its Python, if it runs one.
-    pub interpreter: Option<Interpreter>,
+    pub interpreter: Option<Rc<Interpreter>>,
 }
 
 /// Turns records into events.
