@@ -82,6 +82,20 @@ fn every_interpreter_shows_where_it_takes_pools() {
     }
 }
 
+#[test]
+fn every_interpreter_shows_where_it_hands_blocks_out() {
+    for (path, file) in interpreters() {
+        let sites = pop::find(&file.executable_segments());
+        let name = path.display();
+        assert!(!sites.is_empty(), "{name}");
+        assert!(
+            sites.iter().all(|site| is_cheap(&file, site.address)),
+            "{name}"
+        );
+        println!("{name}: {} places where a block is handed out", sites.len());
+    }
+}
+
 /// The file that a library of this process was loaded from.
 fn loaded(library: &str) -> PathBuf {
     let maps = fs::read_to_string("/proc/self/maps").unwrap();

@@ -21,6 +21,11 @@ pub(super) struct Place {
     pub(super) size: usize,
 }
 
+/// The place at a distance from where a value points.
+pub(super) fn field(base: Value, offset: u64, size: usize) -> Place {
+    Place { base, offset, size }
+}
+
 /// What an instruction takes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Operand {

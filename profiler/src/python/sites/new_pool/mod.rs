@@ -17,7 +17,7 @@ use iced_x86::{Code, FlowControl, Instruction, Register};
 use super::{
     code::MachineCode,
     header::{COUNT, FREE_BLOCK, LENGTH, NEXT_POOL, PREVIOUS_POOL, SIZE_CLASS},
-    trace::{Effect, Operand, Place, Trace, Value},
+    trace::{Effect, Operand, Place, Trace, Value, field},
 };
 use crate::process::elf::Segment;
 
@@ -271,14 +271,6 @@ fn renews(way: &[Effect], pool: Value) -> bool {
 
 fn size_class_of(pool: Value) -> Place {
     field(pool, SIZE_CLASS, 4)
-}
-
-fn field(pool: Value, offset: u64, size: usize) -> Place {
-    Place {
-        base: pool,
-        offset,
-        size,
-    }
 }
 
 #[cfg(test)]
