@@ -5,13 +5,13 @@
 
 pub mod aggregate;
 pub mod classify;
-// pub mod cli;
+pub mod cli;
 pub mod probe;
 pub mod process;
 pub mod profile;
 pub mod python;
 pub mod recording;
 pub mod report;
-// pub mod session;
+pub mod session;
 pub mod source;
 pub mod units;

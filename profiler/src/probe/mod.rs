@@ -12,6 +12,7 @@ mod load;
 mod maps;
 mod record;
 mod seccomp;
+mod throttle;
 
 pub use btf::{Btf, BtfError};
 pub use calibration::calibrate;
@@ -22,4 +23,5 @@ pub use links::{Links, Site, SiteProgram};
 pub use load::{LoadOptions, Probe};
 pub use maps::ProcessCounters;
 pub use record::{Happening, RawStack, Record, decode};
+pub use throttle::{Order, Throttle};
 pub use seccomp::{TRIAL_VERB, return_probes_are_safe, run_trial};

@@ -5,6 +5,7 @@
 
 pub mod census;
 pub mod elf;
+pub mod heap;
 pub mod identity;
 pub mod image;
 pub mod instruction;

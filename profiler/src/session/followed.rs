@@ -12,6 +12,7 @@ use crate::{
     profile::{Census, ProcessKey},
     python::pools::{PoolCensus, Pools},
     source::{Plan, SiteClass},
+    units::Pid,
 };
 
 /// Which part of the target's processor time the probes of blocks over 512 bytes may take.
@@ -43,6 +44,7 @@ struct CostLedger {
     cost: Duration,
     runs: u64,
     cpu: Duration,
+    paid_until: Duration,
 }
 
 impl Followed {
@@ -113,9 +115,7 @@ impl Followed {
         let Some(cost) = self.ledger.book(probe.counters(self.identity.pid), model) else {
             return (Links::default(), None);
         };
-        let cpu = Figures::read(self.identity.pid, false).map_or(self.ledger.cpu, |f| f.cpu);
-        let used = cpu.saturating_sub(self.ledger.cpu);
-        self.ledger.cpu = cpu;
+        let used = self.ledger.time_used(self.identity.pid, now);
         match self.throttle.observe(now, used, cost) {
             Order::Keep => (Links::default(), None),
             Order::Close => (std::mem::take(&mut self.blocks), None),
@@ -197,5 +197,16 @@ impl CostLedger {
         self.cost += cost;
         self.runs += delta.hits + delta.runs;
         Some(cost)
+    }
+
+    /// The time that the process had since the last call: what it spent on processors, or what the
+    /// clock says if that is more, because a process that waits is not slowed down by much.
+    fn time_used(&mut self, pid: Pid, now: Duration) -> Duration {
+        let cpu = Figures::read(pid, false).map_or(self.cpu, |figures| figures.cpu);
+        let spent = cpu.saturating_sub(self.cpu);
+        let passed = now.saturating_sub(self.paid_until);
+        self.cpu = cpu;
+        self.paid_until = now;
+        spent.max(passed)
     }
 }

@@ -1,0 +1,265 @@
+//! A simulated target pays for its probes.
+
+use std::ops::Range;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const LIMIT: f64 = 0.01;
+/// How long a look can come too late, in milliseconds.
+const LATE: u32 = 5;
+
+/// What the target does for a while.
+#[derive(Clone, Copy, Debug)]
+struct Load {
+    /// The processors that it keeps busy.
+    work: f64,
+    /// What open probes cost, per processor time of the target.
+    rate: f64,
+}
+
+const fn busy(rate: f64) -> Load {
+    Load { work: 1.0, rate }
+}
+
+/// When the next look comes if it is not asked for, in milliseconds.
+type Looks = Range<u32>;
+const IRREGULAR: Looks = 50..100;
+
+/// What a run came to, by the millisecond, in seconds since its start.
+struct Run {
+    work: Vec<f64>,
+    cost: Vec<f64>,
+    throttle: Throttle,
+    /// When windows opened, in milliseconds.
+    opened: Vec<u32>,
+}
+
+/// Plays a target whose load is a function of the millisecond. Opening takes 1 ms, closing
+/// 50 ms, and breakpoints cost as long as they may be there.
+fn run(millis: u32, looks: Looks, is_heeding: bool, load: impl Fn(u32) -> Load) -> Run {
+    let mut throttle = Throttle::new(LIMIT);
+    let (mut work, mut cost) = (vec![0.0], vec![0.0]);
+    let (mut seen, mut next, mut costly, mut opened) = (0, 0, 0..0, Vec::new());
+    let mut random: u64 = 88_172_645_463_325_252;
+    for now in 0..millis {
+        if now == next {
+            let at = Duration::from_millis(now.into());
+            let since =
+                |sums: &[f64]| Duration::from_secs_f64(sums[now as usize] - sums[seen as usize]);
+            match throttle.observe(at, since(&work), since(&cost)) {
+                Order::Open => {
+                    costly = now + 1..u32::MAX;
+                    opened.push(now);
+                }
+                Order::Close => costly.end = now + 50,
+                Order::Keep => {}
+            }
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let chance = u32::try_from(random >> 33).unwrap();
+            let asked = u32::try_from(throttle.check_within().as_millis()).unwrap();
+            let own = looks.start + chance % looks.len() as u32;
+            let asked = if is_heeding {
+                asked + chance % LATE
+            } else {
+                own
+            };
+            (seen, next) = (now, now + own.min(asked));
+        }
+        let load = load(now);
+        let rate = if costly.contains(&now) {
+            load.rate
+        } else {
+            0.0
+        };
+        work.push(work[now as usize] + load.work / 1000.0);
+        cost.push(cost[now as usize] + load.work * rate / 1000.0);
+    }
+    Run {
+        work,
+        cost,
+        throttle,
+        opened,
+    }
+}
+
+const HALF_MINUTE: usize = 30_000;
+
+impl Run {
+    fn cost_share(&self) -> f64 {
+        self.cost.last().unwrap() / self.work.last().unwrap()
+    }
+
+    /// Work and cost of every half minute after the first ten seconds.
+    fn half_minutes(&self) -> impl Iterator<Item = (f64, f64)> {
+        let sum = |sums: &[f64], start: usize| sums[start + HALF_MINUTE] - sums[start];
+        let starts = (10_000..self.cost.len() - HALF_MINUTE).step_by(10);
+        starts.map(move |start| (sum(&self.work, start), sum(&self.cost, start)))
+    }
+
+    fn open_seconds(&self, end: u64) -> f64 {
+        let end = Duration::from_secs(end);
+        self.throttle.open_time(end).as_secs_f64()
+    }
+}
+
+#[track_caller]
+fn check_half_minutes(run: &Run) {
+    for (work, cost) in run.half_minutes() {
+        assert!(cost <= 1.1 * LIMIT * work, "{cost} s for {work} s of work");
+    }
+}
+
+#[test]
+fn probes_that_cost_less_than_the_limit_stay_open() {
+    for rate in [0.0, 0.001, 0.009] {
+        let run = run(60_000, IRREGULAR, true, |_| busy(rate));
+        assert!(run.throttle.is_open() && !run.throttle.is_sampling());
+        assert_eq!(run.opened, [0]);
+        assert_eq!(run.open_seconds(60), 60.0);
+    }
+}
+
+#[test]
+fn probes_that_cost_more_open_in_windows_that_the_limit_pays_for() {
+    for (rate, observed) in [
+        (0.02, 0.4),
+        (0.05, 0.15),
+        (0.5, 4e-3),
+        (1.0, 2e-3),
+        (3.0, 5e-4),
+    ] {
+        let run = run(60_000, IRREGULAR, true, |_| busy(rate));
+        check_half_minutes(&run);
+        assert!(
+            *run.cost.last().unwrap() <= LIMIT * (60.0 + BURST),
+            "{rate}"
+        );
+        assert!(run.throttle.is_sampling());
+        assert!(run.opened.len() > 1, "{rate}");
+        let seen = run.open_seconds(60) / 60.0;
+        assert!(seen >= observed, "{seen} of the time at {rate}");
+    }
+}
+
+#[test]
+fn who_looks_late_pays_with_fewer_windows() {
+    for rate in [0.05, 0.5, 3.0] {
+        let run = run(300_000, IRREGULAR, false, |_| busy(rate));
+        assert!(run.cost_share() <= 1.01 * LIMIT, "{rate}");
+        assert!(run.opened.len() > 1);
+    }
+}
+
+#[test]
+fn a_rate_that_jumps_a_hundredfold_is_stopped_in_time() {
+    let jump = |now| busy(if now < 40_000 { 0.005 } else { 0.5 });
+    let run = run(120_000, IRREGULAR, true, jump);
+    check_half_minutes(&run);
+    assert!(run.throttle.is_sampling());
+    assert_eq!(run.opened[0], 0);
+    assert!(run.opened[1] > 40_000);
+}
+
+#[test]
+fn a_target_that_turns_cheap_gets_its_probes_back_for_good() {
+    let calm = |now| busy(if now < 60_000 { 0.5 } else { 0.005 });
+    let run = run(120_000, IRREGULAR, true, calm);
+    assert!(run.throttle.is_open() && run.throttle.is_sampling());
+    let last = *run.opened.last().unwrap();
+    assert!(last < 75_000, "{last} ms");
+}
+
+#[test]
+fn an_idle_target_is_watched_and_costs_nothing() {
+    let idle = Load {
+        work: 0.0,
+        rate: 3.0,
+    };
+    let run = run(60_000, IRREGULAR, true, |_| idle);
+    assert!(run.throttle.is_open() && !run.throttle.is_sampling());
+    assert_eq!(run.open_seconds(60), 60.0);
+}
+
+#[test]
+fn waiting_earns_nothing() {
+    let asleep = |now| Load {
+        work: if now < 1000 { 1.0 } else { 0.0 },
+        rate: 3.0,
+    };
+    let run = run(120_000, IRREGULAR, true, asleep);
+    assert!(!run.throttle.is_open());
+    assert_eq!(run.opened, [0]);
+}
+
+#[test]
+fn work_at_regular_times_does_not_hide_between_the_windows() {
+    let run = run(300_000, 50..51, true, |_| busy(0.1));
+    for eighth in 0..8 {
+        let is_met = |opened: &u32| opened % 1000 / 125 == eighth;
+        assert!(run.opened.iter().any(is_met), "{eighth}");
+    }
+}
+
+#[test]
+fn without_a_budget_the_probes_stay_closed() {
+    for limit in [0.0, -1.0, f64::NAN] {
+        let mut throttle = Throttle::new(limit);
+        let (now, work) = (Duration::from_secs(1), Duration::from_secs(1));
+        assert_eq!(throttle.observe(now, work, Duration::ZERO), Order::Keep);
+    }
+}
+
+/// What the target does for some seconds; rates of every magnitude up to 300 %.
+fn loads() -> impl Strategy<Value = Vec<(u32, Load)>> {
+    let load = (0.0..4.0, -9.0..1.1).prop_map(|(work, rate): (f64, f64)| Load {
+        work,
+        rate: rate.exp(),
+    });
+    proptest::collection::vec((1..20_u32, load), 1..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(5000))]
+
+    /// Nobody can know a jump before it has cost something: a late look and the closing.
+    #[test]
+    fn only_what_comes_as_a_surprise_breaks_the_limit(loads in loads(), is_heeding: bool) {
+        let plan: Vec<Load> = loads.iter()
+            .flat_map(|(seconds, load)| std::iter::repeat_n(*load, *seconds as usize))
+            .chain([busy(0.0); 40])
+            .collect();
+        let millis = plan.len() as u32 * 1000;
+        let run = run(millis, IRREGULAR, is_heeding, |now| plan[now as usize / 1000]);
+        let dearest = plan.iter().map(|load| load.work * load.rate).fold(0.0, f64::max);
+        let surprise = dearest * (0.1 + CLOSING);
+        for (work, cost) in run.half_minutes() {
+            let allowed = LIMIT * (work + BURST) + surprise;
+            prop_assert!(cost <= allowed, "{} of {}", cost, allowed);
+        }
+        let (work, cost) = (run.work.last().unwrap(), run.cost.last().unwrap());
+        prop_assert!(*cost <= LIMIT * (work + BURST) + surprise);
+    }
+
+    #[test]
+    fn any_clock_is_survived(
+        limit: f64,
+        calls in proptest::collection::vec(any::<(Duration, Duration, Duration)>(), 0..50),
+    ) {
+        let mut throttle = Throttle::new(limit);
+        for (now, work, cost) in calls {
+            let was_open = throttle.is_open();
+            let is_open = match throttle.observe(now, work, cost) {
+                Order::Keep => was_open,
+                Order::Open => { prop_assert!(!was_open); true }
+                Order::Close => { prop_assert!(was_open); false }
+            };
+            prop_assert_eq!(throttle.is_open(), is_open);
+            prop_assert!((SOON..=LATER).contains(&throttle.check_within()));
+            prop_assert!(throttle.open_time(now) <= Duration::MAX);
+        }
+    }
+}
