@@ -106,10 +106,10 @@ impl Throttle {
     /// theirs, whether they are open or still closing. The first call opens. The sooner the
     /// calls come after one another, the finer the limit is kept: see [`Self::check_within`].
     pub fn observe(&mut self, now: Duration, target_cpu: Duration, cost: Duration) -> Order {
-        let now = self.last.map_or(now, |last| last.max(now));
-        let elapsed = self.last.map_or(Duration::ZERO, |last| now - last);
+        let last = self.last.unwrap_or(now);
+        let now = now.max(last);
         self.last = Some(now);
-        let elapsed = elapsed.as_secs_f64();
+        let elapsed = now.saturating_sub(last).as_secs_f64();
         let (work, cost) = (target_cpu.as_secs_f64(), cost.as_secs_f64());
         self.work.add(work, elapsed, elapsed / WORK_MEMORY);
         if let Some(window) = &mut self.window {
@@ -117,10 +117,10 @@ impl Throttle {
             window.cost += cost;
             self.rate.add(cost, work, elapsed / COST_MEMORY);
         }
-        self.balance += self.limit * work - cost;
+        let gain = self.limit * work - cost;
         match self.window {
-            Some(window) => self.keep_or_close(now, window),
-            None => self.keep_or_open(now),
+            Some(window) => self.keep_or_close(now, gain, window),
+            None => self.keep_or_open(now, gain),
         }
     }
 
@@ -150,18 +150,19 @@ impl Throttle {
         let age = last.saturating_sub(window.opened);
         let loss = self.price_of(1.0) - self.limit * self.work.value();
         let left = (self.balance - self.price_of(CLOSING)) / loss;
-        let is_ending = loss > 0.0 && left < LATER.as_secs_f64();
-        let left = if is_ending {
-            left.max(0.0)
+        let later = LATER.as_secs_f64();
+        let left = if loss > 0.0 {
+            left.clamp(0.0, later)
         } else {
-            LATER.as_secs_f64()
+            later
         };
         Duration::from_secs_f64(left).min(age).clamp(SOON, LATER)
     }
 
-    fn keep_or_close(&mut self, now: Duration, window: Window) -> Order {
-        self.balance = self.balance.min(self.burst());
-        let age = now - window.opened;
+    fn keep_or_close(&mut self, now: Duration, gain: f64, window: Window) -> Order {
+        let most = self.burst().max(self.balance);
+        self.balance = (self.balance + gain).min(most);
+        let age = now.saturating_sub(window.opened);
         let is_dear = window.cost > DEAR * self.limit * window.work;
         // What closing will cost is spent already.
         let is_spent = self.balance <= self.price_of(CLOSING);
@@ -175,10 +176,10 @@ impl Throttle {
         Order::Close
     }
 
-    fn keep_or_open(&mut self, now: Duration) -> Order {
+    fn keep_or_open(&mut self, now: Duration, gain: f64) -> Order {
         let price = self.price();
-        let needed = price * self.spacing(price) * self.stretch;
-        self.balance = self.balance.min(self.burst().max(needed));
+        let needed = price * self.spacing(price).max(self.stretch);
+        self.balance = (self.balance + gain).min(self.burst().max(needed));
         if self.limit <= 0.0 || self.balance < needed {
             return Order::Keep;
         }

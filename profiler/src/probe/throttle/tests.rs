@@ -61,7 +61,7 @@ fn run(millis: u32, looks: Looks, is_heeding: bool, load: impl Fn(u32) -> Load) 
                 .wrapping_add(1);
             let chance = u32::try_from(random >> 33).unwrap();
             let asked = u32::try_from(throttle.check_within().as_millis()).unwrap();
-            let own = looks.start + chance % looks.len() as u32;
+            let own = looks.start + chance % (looks.end - looks.start);
             let asked = if is_heeding {
                 asked + chance % LATE
             } else {
@@ -100,9 +100,8 @@ impl Run {
         starts.map(move |start| (sum(&self.work, start), sum(&self.cost, start)))
     }
 
-    fn open_seconds(&self, end: u64) -> f64 {
-        let end = Duration::from_secs(end);
-        self.throttle.open_time(end).as_secs_f64()
+    fn open_time(&self, seconds: u64) -> Duration {
+        self.throttle.open_time(Duration::from_secs(seconds))
     }
 }
 
@@ -119,7 +118,7 @@ fn probes_that_cost_less_than_the_limit_stay_open() {
         let run = run(60_000, IRREGULAR, true, |_| busy(rate));
         assert!(run.throttle.is_open() && !run.throttle.is_sampling());
         assert_eq!(run.opened, [0]);
-        assert_eq!(run.open_seconds(60), 60.0);
+        assert_eq!(run.open_time(60), Duration::from_mins(1));
     }
 }
 
@@ -132,15 +131,12 @@ fn probes_that_cost_more_open_in_windows_that_the_limit_pays_for() {
         (1.0, 2e-3),
         (3.0, 5e-4),
     ] {
-        let run = run(60_000, IRREGULAR, true, |_| busy(rate));
+        let run = run(300_000, IRREGULAR, true, |_| busy(rate));
         check_half_minutes(&run);
-        assert!(
-            *run.cost.last().unwrap() <= LIMIT * (60.0 + BURST),
-            "{rate}"
-        );
+        assert!(run.cost[60_000] <= LIMIT * (60.0 + BURST), "{rate}");
         assert!(run.throttle.is_sampling());
-        assert!(run.opened.len() > 1, "{rate}");
-        let seen = run.open_seconds(60) / 60.0;
+        assert!(run.opened[1] < 70_000, "{rate}");
+        let seen = run.open_time(300).as_secs_f64() / 300.0;
         assert!(seen >= observed, "{seen} of the time at {rate}");
     }
 }
@@ -181,7 +177,7 @@ fn an_idle_target_is_watched_and_costs_nothing() {
     };
     let run = run(60_000, IRREGULAR, true, |_| idle);
     assert!(run.throttle.is_open() && !run.throttle.is_sampling());
-    assert_eq!(run.open_seconds(60), 60.0);
+    assert_eq!(run.open_time(60), Duration::from_mins(1));
 }
 
 #[test]
@@ -223,7 +219,7 @@ fn loads() -> impl Strategy<Value = Vec<(u32, Load)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(5000))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     /// Nobody can know a jump before it has cost something: a late look and the closing.
     #[test]
@@ -232,16 +228,19 @@ proptest! {
             .flat_map(|(seconds, load)| std::iter::repeat_n(*load, *seconds as usize))
             .chain([busy(0.0); 40])
             .collect();
-        let millis = plan.len() as u32 * 1000;
+        let millis = u32::try_from(plan.len()).unwrap() * 1000;
         let run = run(millis, IRREGULAR, is_heeding, |now| plan[now as usize / 1000]);
         let dearest = plan.iter().map(|load| load.work * load.rate).fold(0.0, f64::max);
         let surprise = dearest * (0.1 + CLOSING);
-        for (work, cost) in run.half_minutes() {
-            let allowed = LIMIT * (work + BURST) + surprise;
+        // The target can have turned busier since the rate was seen.
+        let most = |of: fn(&Load) -> f64| plan.iter().map(of).fold(0.0, f64::max);
+        let price = most(|load| load.work) * most(|load| load.rate) * (BRIEFEST + CLOSING);
+        let saved = price.max(LIMIT * BURST);
+        let whole = (*run.work.last().unwrap(), *run.cost.last().unwrap());
+        for (work, cost) in run.half_minutes().chain([whole]) {
+            let allowed = LIMIT * work + saved + surprise;
             prop_assert!(cost <= allowed, "{} of {}", cost, allowed);
         }
-        let (work, cost) = (run.work.last().unwrap(), run.cost.last().unwrap());
-        prop_assert!(*cost <= LIMIT * (work + BURST) + surprise);
     }
 
     #[test]
