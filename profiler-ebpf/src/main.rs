@@ -5,6 +5,8 @@
 #![no_std]
 #![no_main]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
+#![expect(unreachable_pub, reason = "the attributes of programs want public functions")]
+#![expect(missing_docs, reason = "the attributes of programs drop the comments above them")]
 
 use aya_ebpf::{
     macros::{perf_event, raw_tracepoint, tracepoint, uprobe, uretprobe},
@@ -108,8 +110,8 @@ site_programs! {
     uretprobe request_returned / request_returned_single = allocator::returned;
     /// At the branch where pymalloc has just taken a pool.
     uprobe pool_opened / pool_opened_single = allocator::pool_opened;
-    /// In heaptide itself, to measure what a hit costs on this host. It does what a probe does for a
-    /// process that is not followed.
+    /// In heaptide itself, to measure what a hit costs on this host. It does what a probe does for
+    /// a process that is not followed.
     uprobe calibration / calibration_single = allocator::entered;
 }
 

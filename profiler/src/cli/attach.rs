@@ -9,7 +9,9 @@ use crate::{session::Target, units::Pid};
 
 /// Records processes that run already.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  sudo heaptide attach 4711 --duration 30s --flamegraph growth.svg")]
+#[command(
+    after_help = "Example:\n  sudo heaptide attach 4711 --duration 30s --flamegraph growth.svg"
+)]
 pub(super) struct AttachArgs {
     /// The processes
     #[arg(required = true, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]

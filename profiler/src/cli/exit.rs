@@ -82,7 +82,8 @@ fn session(error: &SessionError) -> (u8, Option<String>) {
         SessionError::Process(error) => process(error),
         SessionError::Recording(error) => recording(error),
         SessionError::EndedFirst { .. } => {
-            (BAD_TARGET, Some("use `heaptide run -- COMMAND` for programs that end soon".to_owned()))
+            let remedy = "use `heaptide run -- COMMAND` for programs that end soon";
+            (BAD_TARGET, Some(remedy.to_owned()))
         }
         SessionError::Launch { .. } => {
             (MISUSE, Some("name a program that is on the PATH, or its full path".to_owned()))

@@ -188,7 +188,8 @@ mod tests {
 
     use super::*;
 
-    /// `struct outer { int a; struct { int b; }; struct inner c; }`, `struct inner { int d; int e; }`.
+    /// `struct outer { int a; struct { int b; }; struct inner c; }` and
+    /// `struct inner { int d; int e; }`.
     fn example() -> Vec<u8> {
         let strings = b"\0outer\0a\0b\0inner\0c\0d\0e\0";
         let aggregate = |members: u32| (KIND_STRUCT << 24) | members;

@@ -186,9 +186,11 @@ impl Planner {
             .new_pools
             .entry(file_id(&interpreter.image))
             .or_insert_with(|| new_pool::find(&elf.executable_segments()));
+        // Some builds have a copy of the code for pools fresh from an arena without a branch in it.
+        // Its site is single-stepped, which is bearable once per pool: such a pool costs the
+        // target several page faults anyway. Without it, most new pools would be missed.
         let sites: Vec<Site> = found
             .iter()
-            .filter(|site| site.is_emulated)
             .filter_map(|site| {
                 let cookie = PoolCookie { pool: site.pool, size_class: place(site.size_class) };
                 let file_offset = elf.file_offset(site.address)?;
