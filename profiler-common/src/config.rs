@@ -145,7 +145,10 @@ impl PoolCookie {
             1 => SizeClassPlace::Known(value),
             _ => SizeClassPlace::Header,
         };
-        Self { pool: raw as u8, size_class }
+        Self {
+            pool: raw as u8,
+            size_class,
+        }
     }
 }
 
@@ -168,10 +171,15 @@ mod tests {
 
     #[test]
     fn a_pool_cookie_survives_the_journey() {
-        for size_class in
-            [SizeClassPlace::Register(13), SizeClassPlace::Known(31), SizeClassPlace::Header]
-        {
-            let cookie = PoolCookie { pool: 7, size_class };
+        for size_class in [
+            SizeClassPlace::Register(13),
+            SizeClassPlace::Known(31),
+            SizeClassPlace::Header,
+        ] {
+            let cookie = PoolCookie {
+                pool: 7,
+                size_class,
+            };
             assert_eq!(PoolCookie::from_wire(cookie.to_wire()), cookie);
         }
     }

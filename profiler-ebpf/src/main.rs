@@ -5,8 +5,14 @@
 #![no_std]
 #![no_main]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
-#![expect(unreachable_pub, reason = "the attributes of programs want public functions")]
-#![expect(missing_docs, reason = "the attributes of programs drop the comments above them")]
+#![expect(
+    unreachable_pub,
+    reason = "the attributes of programs want public functions"
+)]
+#![expect(
+    missing_docs,
+    reason = "the attributes of programs drop the comments above them"
+)]
 
 use aya_ebpf::{
     macros::{perf_event, raw_tracepoint, tracepoint, uprobe, uretprobe},
@@ -46,31 +52,10 @@ pub fn process_exited(context: RawTracePointContext) -> i32 {
     0
 }
 
-/// Tracepoint `syscalls:sys_exit_mmap`.
+/// Tracepoints `syscalls:sys_exit_mmap`, `…_munmap`, `…_mremap` and `…_brk`.
 #[tracepoint]
-pub fn memory_mapped(context: TracePointContext) -> u32 {
-    mapping::mapped(&context);
-    0
-}
-
-/// Tracepoint `syscalls:sys_exit_munmap`.
-#[tracepoint]
-pub fn memory_unmapped(context: TracePointContext) -> u32 {
-    mapping::unmapped(&context);
-    0
-}
-
-/// Tracepoint `syscalls:sys_exit_mremap`.
-#[tracepoint]
-pub fn memory_remapped(context: TracePointContext) -> u32 {
-    mapping::remapped(&context);
-    0
-}
-
-/// Tracepoint `syscalls:sys_exit_brk`.
-#[tracepoint]
-pub fn break_moved(context: TracePointContext) -> u32 {
-    mapping::break_moved(&context);
+pub fn address_space_changed(context: TracePointContext) -> u32 {
+    mapping::changed(&context);
     0
 }
 

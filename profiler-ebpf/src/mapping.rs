@@ -3,89 +3,75 @@
 
 use aya_ebpf::programs::TracePointContext;
 use profiler_common::{
-    config::{ProcessConfig, Request},
+    config::Request,
     event::{EventKind, Origin},
 };
 
 use crate::{
     process::{Cause, for_followed},
-    registers::{SyscallRegisters, syscall_registers},
+    registers::{SyscallRegisters, call, syscall_registers},
     send::{Message, Wake, current_slot, send_plain, send_with_stack},
 };
 
-/// Where a `sys_exit_*` tracepoint keeps the result: after the common fields and the number.
+/// Where a `sys_exit_*` tracepoint keeps the number of the call, behind the common fields.
+const NUMBER_OFFSET: usize = 8;
+
+/// Where it keeps the result.
 const RESULT_OFFSET: usize = 16;
 
 /// The largest error number, as the kernel encodes errors in results.
 const MAX_ERROR: u64 = 4095;
 
-/// Runs `send` with the registers at entry and the result, if the call was successful.
+/// A system call that changes address space has returned. One program serves them all: the
+/// verifier takes its time for each program that walks a stack.
 #[inline(always)]
-fn on_success(
-    context: &TracePointContext,
-    send: impl FnOnce(&SyscallRegisters, u64, &ProcessConfig),
-) {
+pub(crate) fn changed(context: &TracePointContext) {
     for_followed(Cause::Kernel, |config| {
-        // SAFETY: every `sys_exit_*` tracepoint has its result there.
-        let Ok(result) = (unsafe { context.read_at::<u64>(RESULT_OFFSET) }) else {
+        // SAFETY: every `sys_exit_*` tracepoint has its fields there.
+        let (number, result) = unsafe {
+            (
+                context.read_at::<u32>(NUMBER_OFFSET),
+                context.read_at::<u64>(RESULT_OFFSET),
+            )
+        };
+        let (Ok(number), Ok(result)) = (number, result) else {
             return;
         };
         if result > u64::MAX - MAX_ERROR {
             return;
         }
-        if let Some(registers) = syscall_registers() {
-            send(&registers, result, config);
+        let Some(registers) = syscall_registers() else {
+            return;
+        };
+        if number == call::MUNMAP {
+            let [address, length, ..] = registers.arguments;
+            send_plain(
+                &Message::new(EventKind::Unmapped, address, length),
+                Wake::WhenFull,
+            );
+        } else if let Some(message) = message(number, result, &registers) {
+            send_with_stack(&message, config);
         }
     });
 }
 
-/// `mmap(address, length, …)`.
+/// What a successful call says.
 #[inline(always)]
-pub(crate) fn mapped(context: &TracePointContext) {
-    on_success(context, |registers, result, config| {
-        let mut message = Message::new(EventKind::Mapped, result, registers.arguments[1]);
-        message.detail = origin(registers.stack) as u32;
-        send_with_stack(&message, config);
-    });
-}
-
-/// `munmap(address, length)`.
-#[inline(always)]
-pub(crate) fn unmapped(context: &TracePointContext) {
-    on_success(context, |registers, _result, _config| {
-        let [address, length, ..] = registers.arguments;
-        send_plain(
-            &Message::new(EventKind::Unmapped, address, length),
-            Wake::WhenFull,
-        );
-    });
-}
-
-/// `mremap(address, length, new_length, …)`.
-#[inline(always)]
-pub(crate) fn remapped(context: &TracePointContext) {
-    on_success(context, |registers, result, config| {
-        let [previous, previous_size, size, ..] = registers.arguments;
-        let message = Message {
-            kind: EventKind::Remapped,
-            detail: origin(registers.stack) as u32,
-            address: result,
-            size,
-            previous,
-            previous_size,
-        };
-        send_with_stack(&message, config);
-    });
-}
-
-/// `brk(address)`, which returns the break that holds now, whether it was moved or not.
-#[inline(always)]
-pub(crate) fn break_moved(context: &TracePointContext) {
-    on_success(context, |registers, result, config| {
-        let mut message = Message::new(EventKind::BreakMoved, result, 0);
-        message.detail = origin(registers.stack) as u32;
-        send_with_stack(&message, config);
-    });
+fn message(number: u32, result: u64, registers: &SyscallRegisters) -> Option<Message> {
+    let [first, second, third, ..] = registers.arguments;
+    let mut message = match number {
+        call::MMAP => Message::new(EventKind::Mapped, result, second),
+        // It returns the break that holds now, whether it was moved or not.
+        call::BRK => Message::new(EventKind::BreakMoved, result, 0),
+        call::MREMAP => Message {
+            previous: first,
+            previous_size: second,
+            ..Message::new(EventKind::Remapped, result, third)
+        },
+        _ => return None,
+    };
+    message.detail = origin(registers.stack) as u32;
+    Some(message)
 }
 
 /// Who asked for address space: an allocator, if a request of this thread has entered one and

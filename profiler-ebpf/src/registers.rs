@@ -10,6 +10,14 @@ use aya_ebpf::{
 
 use crate::memory::read_kernel;
 
+/// The numbers of system calls.
+pub(crate) mod call {
+    pub(crate) const MMAP: u32 = 9;
+    pub(crate) const MUNMAP: u32 = 11;
+    pub(crate) const BRK: u32 = 12;
+    pub(crate) const MREMAP: u32 = 25;
+}
+
 /// What a system call was called with, and the stack pointer then.
 pub(crate) struct SyscallRegisters {
     /// The arguments, in their order.

@@ -68,16 +68,30 @@ impl Books {
             return;
         };
         match event.what {
-            What::BlockAllocated { address, size, previous, stack } => {
+            What::BlockAllocated {
+                address,
+                size,
+                previous,
+                stack,
+            } => {
                 self.free_block(process, previous);
                 self.allocate_block(process, address, size, stack);
             }
             What::BlockFreed { address } => self.free_block(process, address),
-            What::PoolOpened { address, size_class, stack } => {
+            What::PoolOpened {
+                address,
+                size_class,
+                stack,
+            } => {
                 book.pools.opened(address, size_class, stack);
                 self.add(process, stack, Metered::Pool, sample());
             }
-            What::Mapped { address, size, stack, origin: _ } => {
+            What::Mapped {
+                address,
+                size,
+                stack,
+                origin: _,
+            } => {
                 let change = book.mappings.map(range(address, size), stack);
                 self.remapped(process, stack, &change);
             }
@@ -85,7 +99,13 @@ impl Books {
                 let change = book.mappings.unmap(range(address, size));
                 self.remapped(process, StackId::ROOT, &change);
             }
-            What::Remapped { address, size, previous, previous_size, stack } => {
+            What::Remapped {
+                address,
+                size,
+                previous,
+                previous_size,
+                stack,
+            } => {
                 let (old, new) = (range(previous, previous_size), range(address, size));
                 let change = book.mappings.remap(old, new, stack);
                 self.remapped(process, stack, &change);
@@ -106,41 +126,74 @@ impl Books {
     }
 
     fn allocate_block(&mut self, process: ProcessKey, address: u64, size: u64, stack: StackId) {
-        let got = Counters { bytes_in: size, count_in: 1, ..sample() };
+        let got = Counters {
+            bytes_in: size,
+            count_in: 1,
+            ..sample()
+        };
         self.add(process, stack, Metered::Block, got);
         let Some(book) = self.books.get_mut(&process) else {
             return;
         };
-        match book.blocks.allocate(address, Block { size, stack, samples: 1 }) {
+        match book.blocks.allocate(
+            address,
+            Block {
+                size,
+                stack,
+                samples: 1,
+            },
+        ) {
             Allocated::New => {}
             Allocated::Instead(missed) => self.given_back(process, missed),
             // It would count as retained for ever.
             Allocated::Full => {
                 self.losses.add(Loss::LiveTableFull, 1);
-                self.given_back(process, Block { size, stack, samples: 1 });
+                self.given_back(
+                    process,
+                    Block {
+                        size,
+                        stack,
+                        samples: 1,
+                    },
+                );
             }
         }
     }
 
     fn free_block(&mut self, process: ProcessKey, address: u64) {
-        let freed = self.books.get_mut(&process).and_then(|book| book.blocks.free(address));
+        let freed = self
+            .books
+            .get_mut(&process)
+            .and_then(|book| book.blocks.free(address));
         if let Some(block) = freed {
             self.given_back(process, block);
         }
     }
 
     fn given_back(&mut self, process: ProcessKey, block: Block) {
-        let back = Counters { bytes_out: block.size, count_out: 1, ..Counters::default() };
+        let back = Counters {
+            bytes_out: block.size,
+            count_out: 1,
+            ..Counters::default()
+        };
         self.add(process, block.stack, Metered::Block, back);
     }
 
     fn remapped(&mut self, process: ProcessKey, stack: StackId, change: &Remapped) {
         if change.got > 0 {
-            let got = Counters { bytes_in: change.got, count_in: 1, ..sample() };
+            let got = Counters {
+                bytes_in: change.got,
+                count_in: 1,
+                ..sample()
+            };
             self.add(process, stack, Metered::Mapping, got);
         }
         for (owner, bytes) in &change.removed {
-            let back = Counters { bytes_out: *bytes, count_out: 1, ..Counters::default() };
+            let back = Counters {
+                bytes_out: *bytes,
+                count_out: 1,
+                ..Counters::default()
+            };
             self.add(process, *owner, Metered::Mapping, back);
         }
     }
@@ -180,8 +233,11 @@ impl Books {
         let Some(book) = self.books.get(&process) else {
             return;
         };
-        let blocks: Vec<(u64, u64)> =
-            book.blocks.iter().map(|(address, block)| (address, block.size)).collect();
+        let blocks: Vec<(u64, u64)> = book
+            .blocks
+            .iter()
+            .map(|(address, block)| (address, block.size))
+            .collect();
         for ((address, _), dead) in blocks.iter().zip(is_dead(&blocks)) {
             if dead {
                 self.free_block(process, *address);
@@ -202,7 +258,10 @@ impl Books {
 
 /// The counters of one observation that has counted nothing yet.
 fn sample() -> Counters {
-    Counters { samples: 1, ..Counters::default() }
+    Counters {
+        samples: 1,
+        ..Counters::default()
+    }
 }
 
 fn range(address: u64, size: u64) -> std::ops::Range<u64> {
@@ -223,17 +282,30 @@ mod tests {
     }
 
     fn apply(books: &mut Books, what: What) {
-        books.apply(&Event { process: PROCESS, what });
+        books.apply(&Event {
+            process: PROCESS,
+            what,
+        });
     }
 
     fn allocated(address: u64, size: u64, previous: u64) -> What {
-        What::BlockAllocated { address, size, previous, stack: STACK }
+        What::BlockAllocated {
+            address,
+            size,
+            previous,
+            stack: STACK,
+        }
     }
 
     fn counters(books: &mut Books, meter: Metered) -> Counters {
         let interval = books.take_interval(Duration::ZERO, Duration::from_secs(1));
         let of = |change: &&crate::profile::Change| change.meter == meter;
-        interval.changes.iter().find(of).map(|change| change.counters).unwrap_or_default()
+        interval
+            .changes
+            .iter()
+            .find(of)
+            .map(|change| change.counters)
+            .unwrap_or_default()
     }
 
     #[test]
@@ -243,8 +315,13 @@ mod tests {
         apply(&mut books, allocated(0x2000, 700, 0));
         apply(&mut books, What::BlockFreed { address: 0x1000 });
         apply(&mut books, What::BlockFreed { address: 0x9999 });
-        let expected =
-            Counters { bytes_in: 1300, count_in: 2, bytes_out: 600, count_out: 1, samples: 2 };
+        let expected = Counters {
+            bytes_in: 1300,
+            count_in: 2,
+            bytes_out: 600,
+            count_out: 1,
+            samples: 2,
+        };
         assert_eq!(counters(&mut books, Metered::Block), expected);
     }
 
@@ -253,8 +330,13 @@ mod tests {
         let mut books = books();
         apply(&mut books, allocated(0x1000, 600, 0));
         apply(&mut books, allocated(0x1000, 1200, 0x1000));
-        let expected =
-            Counters { bytes_in: 1800, count_in: 2, bytes_out: 600, count_out: 1, samples: 2 };
+        let expected = Counters {
+            bytes_in: 1800,
+            count_in: 2,
+            bytes_out: 600,
+            count_out: 1,
+            samples: 2,
+        };
         assert_eq!(counters(&mut books, Metered::Block), expected);
     }
 
@@ -265,7 +347,10 @@ mod tests {
         apply(&mut books, allocated(0x2000, 700, 0));
         for _ in 0..2 {
             books.bury_blocks(PROCESS, |blocks| {
-                blocks.iter().map(|(address, _)| *address == 0x2000).collect()
+                blocks
+                    .iter()
+                    .map(|(address, _)| *address == 0x2000)
+                    .collect()
             });
         }
         let counted = counters(&mut books, Metered::Block);
@@ -290,7 +375,13 @@ mod tests {
         };
         apply(&mut books, map(0x10_0000));
         apply(&mut books, map(0x20_0000));
-        apply(&mut books, What::Unmapped { address: 0x10_0000, size: 4096 });
+        apply(
+            &mut books,
+            What::Unmapped {
+                address: 0x10_0000,
+                size: 4096,
+            },
+        );
         let expected = Counters {
             bytes_in: 2 * 12_288,
             count_in: 2,

@@ -138,8 +138,9 @@ fn parse_percent(text: &str) -> Result<f64, String> {
 
 /// Reads a time in seconds from the start of the recording.
 pub(super) fn parse_seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 =
-        text.parse().map_err(|_error| format!("`{text}` is not a number of seconds"))?;
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_error| format!("`{text}` is not a number of seconds"))?;
     Duration::try_from_secs_f64(seconds)
         .map_err(|_error| format!("`{text}` is not a time after the start"))
 }

@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{args::{Common, RecordArgs}, record};
+use super::{
+    args::{Common, RecordArgs},
+    record,
+};
 use crate::{session::Target, units::Pid};
 
 /// Records processes that run already.
@@ -22,8 +25,13 @@ pub(super) struct AttachArgs {
 
 /// Makes the recording and prints the summary.
 pub(super) fn run(args: AttachArgs, common: &Common) -> anyhow::Result<ExitCode> {
-    let AttachArgs { pids, record: flags } = args;
-    let target = Target::Attach { pids: pids.into_iter().map(Pid).collect() };
+    let AttachArgs {
+        pids,
+        record: flags,
+    } = args;
+    let target = Target::Attach {
+        pids: pids.into_iter().map(Pid).collect(),
+    };
     let options = flags.options(target, common)?;
     record::record(&options, &flags, common).map(|_finished| ExitCode::SUCCESS)
 }

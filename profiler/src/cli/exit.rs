@@ -31,7 +31,10 @@ pub(super) struct Misuse {
 
 impl Misuse {
     pub(super) fn new(message: &str, remedy: &str) -> Self {
-        Self { message: message.to_owned(), remedy: remedy.to_owned() }
+        Self {
+            message: message.to_owned(),
+            remedy: remedy.to_owned(),
+        }
     }
 }
 
@@ -85,9 +88,10 @@ fn session(error: &SessionError) -> (u8, Option<String>) {
             let remedy = "use `heaptide run -- COMMAND` for programs that end soon";
             (BAD_TARGET, Some(remedy.to_owned()))
         }
-        SessionError::Launch { .. } => {
-            (MISUSE, Some("name a program that is on the PATH, or its full path".to_owned()))
-        }
+        SessionError::Launch { .. } => (
+            MISUSE,
+            Some("name a program that is on the PATH, or its full path".to_owned()),
+        ),
         SessionError::Runtime { .. } => (FAILURE, None),
     }
 }
@@ -104,9 +108,7 @@ fn target(error: &PlanError) -> (u8, Option<String>) {
 fn python_remedy(error: &PythonError) -> Option<String> {
     Some(match error {
         PythonError::NotPython { .. } => "`pgrep -a python` lists candidates".to_owned(),
-        PythonError::Unsupported { .. } => {
-            "CPython 3.11, 3.12 and 3.13 are supported".to_owned()
-        }
+        PythonError::Unsupported { .. } => "CPython 3.11, 3.12 and 3.13 are supported".to_owned(),
         PythonError::NotReady { .. } => {
             "try again in a moment, or use `heaptide run -- COMMAND`".to_owned()
         }
@@ -117,12 +119,14 @@ fn python_remedy(error: &PythonError) -> Option<String> {
 fn process(error: &ProcessError) -> (u8, Option<String>) {
     match error {
         ProcessError::NotPermitted { .. } => (REFUSED, Some(SUDO.to_owned())),
-        ProcessError::NoSuchProcess { .. } | ProcessError::KernelThread { .. } => {
-            (BAD_TARGET, Some("`pgrep -a python` lists candidates".to_owned()))
-        }
-        ProcessError::Zombie { .. } => {
-            (BAD_TARGET, Some("it holds no memory any more; look at its parent".to_owned()))
-        }
+        ProcessError::NoSuchProcess { .. } | ProcessError::KernelThread { .. } => (
+            BAD_TARGET,
+            Some("`pgrep -a python` lists candidates".to_owned()),
+        ),
+        ProcessError::Zombie { .. } => (
+            BAD_TARGET,
+            Some("it holds no memory any more; look at its parent".to_owned()),
+        ),
         ProcessError::Unreadable { .. } => (BAD_TARGET, None),
     }
 }

@@ -49,14 +49,26 @@ pub(super) struct FlamegraphArgs {
 
 /// Writes the drawing.
 pub(super) fn run(args: FlamegraphArgs) -> anyhow::Result<ExitCode> {
-    let FlamegraphArgs { recording: path, output: svg, metric, selection, title, colors, reverse } =
-        args;
+    let FlamegraphArgs {
+        recording: path,
+        output: svg,
+        metric,
+        selection,
+        title,
+        colors,
+        reverse,
+    } = args;
     output::check_writable(&svg)?;
     let recorded = recording::read(&path)?;
     let selection: Selection = selection.into();
     let metric = Metric::from_name(&metric).context("the parser knows the metrics")?;
     let colors = Colors::from_name(&colors).context("the parser knows the colours")?;
-    let options = FlamegraphOptions { metric, title, colors, reverse };
+    let options = FlamegraphOptions {
+        metric,
+        title,
+        colors,
+        reverse,
+    };
     let found = findings(&recorded, &selection);
     let weights = weigh(&recorded, &selection, metric);
     let drawn = flamegraph(&recorded, &found, &weights, &options)?;

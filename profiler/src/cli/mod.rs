@@ -89,8 +89,13 @@ fn become_if_asked(arguments: &[OsString]) -> Option<ExitCode> {
     }
     let descriptor: i32 = descriptor.to_str()?.parse().ok()?;
     let error = become_command(descriptor, command);
-    let name = command.first().map(|name| name.to_string_lossy().into_owned());
-    output::complain(&format!("error: cannot run {}: {error}", name.unwrap_or_default()));
+    let name = command
+        .first()
+        .map(|name| name.to_string_lossy().into_owned());
+    output::complain(&format!(
+        "error: cannot run {}: {error}",
+        name.unwrap_or_default()
+    ));
     // What a shell answers for a command that it cannot run.
     Some(ExitCode::from(127))
 }
@@ -109,7 +114,10 @@ mod tests {
     #[test]
     fn every_verb_has_an_example() {
         for verb in Cli::command().get_subcommands() {
-            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let help = verb
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
             assert!(help.contains("Example"), "{}", verb.get_name());
         }
     }

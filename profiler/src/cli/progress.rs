@@ -54,9 +54,8 @@ impl Observer for Bar {
             return;
         }
         let bar = match duration {
-            Some(duration) => ProgressBar::new(duration.as_secs()).with_style(style(
-                "{bar:30} {elapsed}/{len}s  {msg}",
-            )),
+            Some(duration) => ProgressBar::new(duration.as_secs())
+                .with_style(style("{bar:30} {elapsed}/{len}s  {msg}")),
             None => ProgressBar::new_spinner().with_style(style("{spinner} {elapsed}  {msg}")),
         };
         bar.set_draw_target(ProgressDrawTarget::stderr());

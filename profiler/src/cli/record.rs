@@ -77,16 +77,29 @@ fn print_summary(
 ) -> anyhow::Result<()> {
     let found = findings(recorded, &Selection::default());
     let verdicts = judge(&found);
-    let subject = Subject { recorded, findings: &found, verdicts: &verdicts };
+    let subject = Subject {
+        recorded,
+        findings: &found,
+        verdicts: &verdicts,
+    };
     let written = match flags.format {
         Format::Json => json(&subject),
         Format::Text => {
             let recording = finished.path.display().to_string();
-            let svg = flags.flamegraph.as_ref().map(|svg| svg.display().to_string());
+            let svg = flags
+                .flamegraph
+                .as_ref()
+                .map(|svg| svg.display().to_string());
             let mut files = vec![("recording", recording.as_str())];
             files.extend(svg.as_deref().map(|svg| ("flamegraph", svg)));
             let color = output::has_color(common.color);
-            text(&subject, &TextOptions { color, files: &files })
+            text(
+                &subject,
+                &TextOptions {
+                    color,
+                    files: &files,
+                },
+            )
         }
     };
     output::print(&written)

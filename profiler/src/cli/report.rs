@@ -46,23 +46,41 @@ pub(super) struct SelectionArgs {
 impl From<SelectionArgs> for Selection {
     fn from(args: SelectionArgs) -> Self {
         let SelectionArgs { pid, from, to } = args;
-        Self { pid: pid.map(Pid), from, to }
+        Self {
+            pid: pid.map(Pid),
+            from,
+            to,
+        }
     }
 }
 
 /// Prints the report.
 pub(super) fn run(args: ReportArgs, common: &Common) -> anyhow::Result<ExitCode> {
-    let ReportArgs { recording: path, format, selection } = args;
+    let ReportArgs {
+        recording: path,
+        format,
+        selection,
+    } = args;
     let recorded = recording::read(&path)?;
     let found = findings(&recorded, &selection.into());
     let verdicts = judge(&found);
-    let subject = Subject { recorded: &recorded, findings: &found, verdicts: &verdicts };
+    let subject = Subject {
+        recorded: &recorded,
+        findings: &found,
+        verdicts: &verdicts,
+    };
     let written = match format {
         Format::Json => json(&subject),
         Format::Text => {
             let name = path.display().to_string();
             let files = [("recording", name.as_str())];
-            text(&subject, &TextOptions { color: output::has_color(common.color), files: &files })
+            text(
+                &subject,
+                &TextOptions {
+                    color: output::has_color(common.color),
+                    files: &files,
+                },
+            )
         }
     };
     output::print(&written)?;

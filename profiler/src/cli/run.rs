@@ -7,7 +7,10 @@ use std::{
 
 use clap::Args;
 
-use super::{args::{Common, RecordArgs}, record};
+use super::{
+    args::{Common, RecordArgs},
+    record,
+};
 use crate::session::Target;
 
 /// Starts a command and records it.
@@ -23,7 +26,10 @@ pub(super) struct RunArgs {
 
 /// Makes the recording, prints the summary, and ends as the command did.
 pub(super) fn run(args: RunArgs, common: &Common) -> anyhow::Result<ExitCode> {
-    let RunArgs { record: flags, command } = args;
+    let RunArgs {
+        record: flags,
+        command,
+    } = args;
     let options = flags.options(Target::Launch { command }, common)?;
     let finished = record::record(&options, &flags, common)?;
     Ok(finished.status.map_or(ExitCode::SUCCESS, exit_code))
@@ -31,7 +37,9 @@ pub(super) fn run(args: RunArgs, common: &Common) -> anyhow::Result<ExitCode> {
 
 /// The command's own status; for one that a signal ended, what a shell would say.
 fn exit_code(status: ExitStatus) -> ExitCode {
-    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    let code = status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal));
     ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 

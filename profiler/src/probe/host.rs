@@ -29,12 +29,12 @@ const LIFECYCLE: [(&str, &str); 3] = [
     ("process_exited", "sched_process_exit"),
 ];
 
-/// Tracepoints of the category `syscalls` and their programs.
-const SYSCALLS: [(&str, &str); 4] = [
-    ("memory_mapped", "sys_exit_mmap"),
-    ("memory_unmapped", "sys_exit_munmap"),
-    ("memory_remapped", "sys_exit_mremap"),
-    ("break_moved", "sys_exit_brk"),
+/// Tracepoints of the category `syscalls`, all for one program.
+const SYSCALLS: [&str; 4] = [
+    "sys_exit_mmap",
+    "sys_exit_munmap",
+    "sys_exit_mremap",
+    "sys_exit_brk",
 ];
 
 const TRACEFS: &str = "/sys/kernel/tracing";
@@ -59,8 +59,9 @@ impl Probe {
     pub fn attach_syscalls(&mut self) -> Result<HostLinks, ProbeError> {
         with_tracefs(|| {
             let mut links = Links::default();
-            for (name, tracepoint) in SYSCALLS {
-                let program: &mut TracePoint = self.program(name)?;
+            let name = "address_space_changed";
+            let program: &mut TracePoint = self.program(name)?;
+            for tracepoint in SYSCALLS {
                 let link = program
                     .attach("syscalls", tracepoint)
                     .and_then(|id| program.take_link(id))

@@ -1,6 +1,6 @@
 //! Loads the object: the built-in one, or the one that `HEAPTIDE_EBPF_OBJECT` names.
 
-use std::{borrow::Cow, env, fs};
+use std::{borrow::Cow, env, fs, thread};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -19,14 +19,11 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!("../../ebpf/heaptide.bpf.o");
 const OBJECT_VARIABLE: &str = "HEAPTIDE_EBPF_OBJECT";
 
 /// The programs of the host: raw tracepoints, tracepoints and the page fault event.
-const HOST_PROGRAMS: [&str; 8] = [
+const HOST_PROGRAMS: [&str; 5] = [
     "process_forked",
     "process_execed",
     "process_exited",
-    "memory_mapped",
-    "memory_unmapped",
-    "memory_remapped",
-    "break_moved",
+    "address_space_changed",
     "page_touched",
 ];
 
@@ -60,12 +57,9 @@ impl Probe {
         let mut layout = kernel::read_layout()?;
         layout.ring_wake_bytes = options.ring_bytes / 4;
         let mut ebpf = open_object(options, layout)?;
-        for name in HOST_PROGRAMS {
-            load_program(&mut ebpf, name)?;
-        }
-        let multi = !options.single_site_links && load_site_programs(&mut ebpf, true).is_ok();
+        let multi = !options.single_site_links && load_programs(&mut ebpf, true).is_ok();
         if !multi {
-            load_site_programs(&mut ebpf, false)?;
+            load_programs(&mut ebpf, false)?;
         }
         Ok(Self {
             multi,
@@ -107,21 +101,35 @@ fn open_object(options: LoadOptions, layout: KernelLayout) -> Result<Ebpf, Probe
         .map_err(|source| ProbeError::Object(Box::new(source)))
 }
 
-fn load_site_programs(ebpf: &mut Ebpf, multi: bool) -> Result<(), ProbeError> {
-    SiteProgram::ALL.into_iter().try_for_each(|program| {
-        load_program(
-            ebpf,
-            if multi {
-                program.name()
-            } else {
-                program.single_name()
-            },
-        )
+/// Loads the programs that are not loaded yet, side by side: the verifier takes tenths of a second
+/// for each that walks a stack.
+fn load_programs(ebpf: &mut Ebpf, multi: bool) -> Result<(), ProbeError> {
+    let sites = SiteProgram::ALL.map(|program| {
+        if multi {
+            program.name()
+        } else {
+            program.single_name()
+        }
+    });
+    let names: Vec<&'static str> = HOST_PROGRAMS.into_iter().chain(sites).collect();
+    for name in &names {
+        ebpf.program(name).ok_or(ProbeError::Missing { name })?;
+    }
+    let wanted = ebpf.programs_mut().filter_map(|(name, program)| {
+        Some((*names.iter().find(|wanted| **wanted == name)?, program))
+    });
+    thread::scope(|scope| {
+        let loads: Vec<_> = wanted
+            .map(|(name, program)| scope.spawn(move || load_program(name, program)))
+            .collect();
+        loads.into_iter().try_for_each(|load| {
+            load.join()
+                .expect("the thread passes errors on and does not panic")
+        })
     })
 }
 
-fn load_program(ebpf: &mut Ebpf, name: &'static str) -> Result<(), ProbeError> {
-    let program = ebpf.program_mut(name).ok_or(ProbeError::Missing { name })?;
+fn load_program(name: &'static str, program: &mut Program) -> Result<(), ProbeError> {
     let loaded = match program {
         Program::RawTracePoint(program) => program.load(),
         Program::TracePoint(program) => program.load(),
@@ -129,10 +137,14 @@ fn load_program(ebpf: &mut Ebpf, name: &'static str) -> Result<(), ProbeError> {
         Program::UProbe(program) => program.load(),
         _ => Err(ProgramError::UnexpectedProgramType),
     };
-    loaded.map_err(|source| ProbeError::Program {
-        program: name,
-        source: Box::new(source),
-    })
+    match loaded {
+        // The first attempt to load site programs has failed, but the others are in place.
+        Err(ProgramError::AlreadyLoaded) | Ok(()) => Ok(()),
+        Err(source) => Err(ProbeError::Program {
+            program: name,
+            source: Box::new(source),
+        }),
+    }
 }
 
 fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, ProbeError>

@@ -73,7 +73,9 @@ impl Probe {
     pub fn take_losses(&mut self) -> Losses {
         let mut new = Losses::default();
         for loss in Loss::ALL {
-            let Ok(counts) = self.losses.get(&(loss as u32), 0) else { continue };
+            let Ok(counts) = self.losses.get(&(loss as u32), 0) else {
+                continue;
+            };
             let total: u64 = counts.iter().sum();
             new.add(loss, total.saturating_sub(self.known_losses.count(loss)));
         }

@@ -23,5 +23,5 @@ pub use links::{Links, Site, SiteProgram};
 pub use load::{LoadOptions, Probe};
 pub use maps::ProcessCounters;
 pub use record::{Happening, RawStack, Record, decode};
-pub use throttle::{Order, Throttle};
 pub use seccomp::{TRIAL_VERB, return_probes_are_safe, run_trial};
+pub use throttle::{Order, Throttle};

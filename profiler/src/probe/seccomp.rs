@@ -36,7 +36,10 @@ pub fn return_probes_are_safe(
         SiteProgram::RequestReturned,
         Pid(child.id()),
         &PathBuf::from("/proc/self/exe"),
-        &[Site { file_offset, cookie: 0 }],
+        &[Site {
+            file_offset,
+            cookie: 0,
+        }],
     );
     let survived = finish_trial(&mut child);
     Ok((survived, attached?))
@@ -50,7 +53,11 @@ fn start_trial() -> io::Result<Child> {
         .spawn()?;
     // It answers when it has started, so that its program is mapped when the probe is attached.
     let mut ready = [0];
-    match child.stdout.as_mut().map(|stdout| stdout.read_exact(&mut ready)) {
+    match child
+        .stdout
+        .as_mut()
+        .map(|stdout| stdout.read_exact(&mut ready))
+    {
         Some(Ok(())) => Ok(child),
         _ => {
             let _dead: io::Result<_> = child.wait();
@@ -91,12 +98,23 @@ fn forbid_return_call() -> io::Result<()> {
         step(RETURN, 0, 0, libc::SECCOMP_RET_KILL_PROCESS),
         step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
     ];
-    let program = libc::sock_fprog { len: 4, filter: filter.as_mut_ptr() };
+    let program = libc::sock_fprog {
+        len: 4,
+        filter: filter.as_mut_ptr(),
+    };
     // SAFETY: the first call takes no pointers; the second one reads the program and its four
     // steps, which live until it returns.
     let failed = unsafe {
         libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
-            || libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) != 0
+            || libc::prctl(
+                libc::PR_SET_SECCOMP,
+                libc::SECCOMP_MODE_FILTER,
+                &raw const program,
+            ) != 0
     };
-    if failed { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if failed {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }

@@ -35,9 +35,14 @@ mod tests {
 
     #[test]
     fn traps_and_handlers_add_up() {
-        let model = CostModel { hit: Duration::from_nanos(700) };
-        let counters =
-            ProcessCounters { hits: 1000, runs: 10, handlers: Duration::from_micros(300) };
+        let model = CostModel {
+            hit: Duration::from_nanos(700),
+        };
+        let counters = ProcessCounters {
+            hits: 1000,
+            runs: 10,
+            handlers: Duration::from_micros(300),
+        };
         assert_eq!(model.of(&counters), Duration::from_micros(700 + 2 + 300));
     }
 }

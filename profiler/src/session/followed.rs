@@ -131,7 +131,9 @@ impl Followed {
     /// Whether blocks over 512 bytes are observed at all.
     pub(super) fn has_block_sites(&self) -> bool {
         self.plan.as_ref().is_some_and(|plan| {
-            plan.sites.iter().any(|planned| planned.class == SiteClass::Blocks)
+            plan.sites
+                .iter()
+                .any(|planned| planned.class == SiteClass::Blocks)
         })
     }
 
@@ -164,7 +166,11 @@ impl Followed {
     }
 
     fn observed(&self, time: Duration) -> Duration {
-        if self.has_block_sites() { self.throttle.open_time(time) } else { Duration::ZERO }
+        if self.has_block_sites() {
+            self.throttle.open_time(time)
+        } else {
+            Duration::ZERO
+        }
     }
 
     fn read_heap(&mut self, now: Instant) {

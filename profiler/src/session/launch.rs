@@ -38,7 +38,10 @@ impl Launched {
     /// Starts the waiting child.
     pub(super) fn start(command: &[String]) -> Result<Self, SessionError> {
         let name = command.first().cloned().unwrap_or_default();
-        let failed = |source| SessionError::Launch { command: name.clone(), source };
+        let failed = |source| SessionError::Launch {
+            command: name.clone(),
+            source,
+        };
         find_program(&name).map_err(failed)?;
         let (gate, start) = io::pipe().map_err(failed)?;
         // The child needs its end of the pipe; the command must not inherit it, and does not: the
@@ -50,7 +53,10 @@ impl Launched {
             .args(command)
             .spawn()
             .map_err(failed)?;
-        Ok(Self { child, start: Some(start) })
+        Ok(Self {
+            child,
+            start: Some(start),
+        })
     }
 
     pub(super) fn pid(&self) -> Pid {
@@ -70,7 +76,9 @@ impl Launched {
         let from_terminal = [SignalKind::interrupt(), SignalKind::quit()].contains(&kind)
             && tcgetpgrp(io::stdin()).is_ok_and(|foreground| foreground == getpgrp());
         let signal = Signal::from_named_raw(kind.as_raw_value());
-        let pid = i32::try_from(self.child.id()).ok().and_then(OsPid::from_raw);
+        let pid = i32::try_from(self.child.id())
+            .ok()
+            .and_then(OsPid::from_raw);
         if let (false, Some(signal), Some(pid)) = (from_terminal, signal, pid) {
             // It may have ended just now.
             let _ended: rustix::io::Result<()> = kill_process(pid, signal);
@@ -106,5 +114,9 @@ fn find_program(name: &str) -> io::Result<()> {
     }
     let path = env::var_os("PATH").unwrap_or_default();
     let is_there = env::split_paths(&path).any(|folder| Path::new(&folder).join(name).is_file());
-    if is_there { Ok(()) } else { Err(io::Error::from(io::ErrorKind::NotFound)) }
+    if is_there {
+        Ok(())
+    } else {
+        Err(io::Error::from(io::ErrorKind::NotFound))
+    }
 }

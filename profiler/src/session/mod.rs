@@ -12,7 +12,7 @@ mod tracker;
 
 pub use cost::CostModel;
 pub use error::SessionError;
-pub use launch::{become_command, HANDSHAKE_VERB};
+pub use launch::{HANDSHAKE_VERB, become_command};
 pub use options::{Options, Target, Traffic};
 pub use recorder::{Ending, Finished, Observer, Progress, record};
 

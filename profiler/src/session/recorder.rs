@@ -23,7 +23,7 @@ use super::{
     tracker::Tracker,
 };
 use crate::{
-    probe::{LoadOptions, Links, Probe, calibrate},
+    probe::{Links, LoadOptions, Probe, calibrate},
     profile::{Facts, Interval, Losses},
     recording::{RecordingError, Writer},
     units::Pid,
@@ -137,7 +137,10 @@ impl Recorder {
         // Wrong pids and files are found before anything is loaded into the kernel.
         let target = TargetName::of(&options.target)?;
         let mut facts = facts(options, &target.text);
-        let path = options.output.clone().unwrap_or_else(|| target.default_path());
+        let path = options
+            .output
+            .clone()
+            .unwrap_or_else(|| target.default_path());
         let mut probe = Probe::load(LoadOptions {
             ring_bytes: RING_BYTES,
             diagnostics: options.diagnostics,
@@ -150,8 +153,7 @@ impl Recorder {
         host.append(probe.attach_page_faults(PAGE_FAULT_PERIOD)?);
         let start_ns = boot_time_ns();
         let started = Instant::now();
-        let mut tracker =
-            Tracker::new(probe, CostModel { hit }, options.children, start_ns);
+        let mut tracker = Tracker::new(probe, CostModel { hit }, options.children, start_ns);
         tracker.detach_later(calibration);
         let launched = match begin(&mut tracker, &options.target) {
             Ok(launched) => launched,
@@ -188,8 +190,12 @@ impl Recorder {
         observer: &mut dyn Observer,
     ) -> Result<Ending, SessionError> {
         let runtime = |source| SessionError::Runtime { source };
-        let ring: OwnedFd =
-            self.tracker.probe.ring_fd().try_clone_to_owned().map_err(runtime)?;
+        let ring: OwnedFd = self
+            .tracker
+            .probe
+            .ring_fd()
+            .try_clone_to_owned()
+            .map_err(runtime)?;
         // SAFETY: the descriptor is owned by the registration and never replaced.
         let mut ring = unsafe { AsyncFd::register(ring) }.map_err(|error| runtime(error.into()))?;
         let mut signals = Signals::new().map_err(runtime)?;
@@ -217,7 +223,10 @@ impl Recorder {
             if self.tracker.process_count() == 0 {
                 return Ok(Ending::TargetEnded);
             }
-            if options.duration.is_some_and(|duration| self.started.elapsed() >= duration) {
+            if options
+                .duration
+                .is_some_and(|duration| self.started.elapsed() >= duration)
+            {
                 return Ok(Ending::Duration);
             }
         }
@@ -293,11 +302,18 @@ impl Recorder {
         self.facts.duration = self.interval_start;
         self.facts.complete = self.backlog.is_empty();
         self.facts.notes.append(&mut self.tracker.notes);
-        self.facts.notes.extend(sampling_note(&self.tracker.sampled_processes()));
+        self.facts
+            .notes
+            .extend(sampling_note(&self.tracker.sampled_processes()));
         let path = self.writer.path().to_path_buf();
         let incomplete = self.writer.finish(&self.facts).err();
         let status = self.launched.as_mut().and_then(Launched::wait);
-        let finished = Finished { path, ending, status, incomplete };
+        let finished = Finished {
+            path,
+            ending,
+            status,
+            incomplete,
+        };
         (finished, self.tracker, self.host)
     }
 }
@@ -350,26 +366,40 @@ impl TargetName {
                     }
                     texts.push(format!("{} (pid {pid})", identity.command));
                 }
-                Ok(Self { text: texts.join(", "), stem })
+                Ok(Self {
+                    text: texts.join(", "),
+                    stem,
+                })
             }
             Target::Launch { command } => {
                 let program = command.first().map_or("", String::as_str);
                 let name = program.rsplit('/').next().unwrap_or_default();
                 let stem = format!("{}-{}", file_name_part(name), std::process::id());
-                Ok(Self { text: command.join(" "), stem })
+                Ok(Self {
+                    text: command.join(" "),
+                    stem,
+                })
             }
         }
     }
 
     fn default_path(&self) -> PathBuf {
-        let time = Timestamp::now().to_zoned_datetime(TimeZone::system()).strftime("%Y%m%dT%H%M%S");
+        let time = Timestamp::now()
+            .to_zoned_datetime(TimeZone::system())
+            .strftime("%Y%m%dT%H%M%S");
         PathBuf::from(format!("heaptide-{}-{time}.heaptide", self.stem))
     }
 }
 
 /// What of a process's name can stand in a file's.
 fn file_name_part(name: &str) -> String {
-    let kept = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
+    let kept = |c: char| {
+        if c.is_ascii_alphanumeric() || "._-".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
     name.chars().map(kept).collect()
 }
 
@@ -377,7 +407,10 @@ fn facts(options: &Options, target: &str) -> Facts {
     Facts {
         heaptide: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+        kernel: rustix::system::uname()
+            .release()
+            .to_string_lossy()
+            .into_owned(),
         target: target.to_owned(),
         budget_percent: options.max_overhead_percent,
         page_fault_period: PAGE_FAULT_PERIOD,

@@ -92,7 +92,9 @@ impl Tracker {
             return Ok(());
         }
         let identity = process::check(pid)?;
-        let plan = self.plan(&identity).map_err(|source| SessionError::Target { pid, source })?;
+        let plan = self
+            .plan(&identity)
+            .map_err(|source| SessionError::Target { pid, source })?;
         self.meet(identity, LifecycleKind::Attached, Duration::ZERO);
         self.measure(pid, plan)?;
         if self.children {
@@ -107,7 +109,11 @@ impl Tracker {
         self.meet(identity, LifecycleKind::Attached, Duration::ZERO);
         self.probe.follow(pid, &ProcessConfig::default())?;
         self.probe.follow_thread(pid.0)?;
-        self.starting.push(Starting { pid, since: Instant::now(), eagerly: true });
+        self.starting.push(Starting {
+            pid,
+            since: Instant::now(),
+            eagerly: true,
+        });
         Ok(())
     }
 
@@ -124,7 +130,9 @@ impl Tracker {
             }
             for child in unmet {
                 // One that has just ended needs no following.
-                let Ok(identity) = Identity::read(child) else { continue };
+                let Ok(identity) = Identity::read(child) else {
+                    continue;
+                };
                 let plan = self.plan(&identity);
                 self.meet(identity, LifecycleKind::Attached, Duration::ZERO);
                 match plan {
@@ -181,8 +189,13 @@ impl Tracker {
             started: time,
             ended: None,
         });
-        self.lifecycles.push(Lifecycle { process: key, time, kind });
-        self.followed.insert(identity.pid, Followed::new(key, identity));
+        self.lifecycles.push(Lifecycle {
+            process: key,
+            time,
+            kind,
+        });
+        self.followed
+            .insert(identity.pid, Followed::new(key, identity));
         key
     }
 
@@ -197,7 +210,11 @@ impl Tracker {
             }
         }
         self.probe.follow(pid, &plan.config)?;
-        self.notes.extend(plan.notes.iter().map(|note| format!("process {pid}: {note}")));
+        self.notes.extend(
+            plan.notes
+                .iter()
+                .map(|note| format!("process {pid}: {note}")),
+        );
         self.records[key.0 as usize].python = Some(plan.interpreter.version.to_string());
         self.books.open(key, heap_end(pid));
         self.trace(pid, key, &plan);
@@ -207,7 +224,14 @@ impl Tracker {
 
     fn trace(&mut self, pid: Pid, key: ProcessKey, plan: &Plan) {
         let interpreter = Some(Rc::clone(&plan.interpreter));
-        self.translator.trace(pid, Traced { key, memory: plan.memory.clone(), interpreter });
+        self.translator.trace(
+            pid,
+            Traced {
+                key,
+                memory: plan.memory.clone(),
+                interpreter,
+            },
+        );
     }
 
     fn open_probes(&mut self, pid: Pid, plan: Plan) {
@@ -256,9 +280,10 @@ impl Tracker {
         }
         let identity = Identity::read(child).unwrap_or_else(|_ended| self.child_of(parent, child));
         let key = self.meet(identity, LifecycleKind::Forked, time);
-        let inherited = self.followed.get(&parent).and_then(|followed| {
-            Some((followed.key, followed.plan.as_ref()?.for_child(child)))
-        });
+        let inherited = self
+            .followed
+            .get(&parent)
+            .and_then(|followed| Some((followed.key, followed.plan.as_ref()?.for_child(child))));
         let Some((parent_key, plan)) = inherited else {
             return;
         };
@@ -272,8 +297,15 @@ impl Tracker {
 
     /// What a child looks like that ended before anything could be read about it: its parent.
     fn child_of(&self, parent: Pid, child: Pid) -> Identity {
-        let known = self.followed.get(&parent).map(|followed| followed.identity.clone());
-        Identity { pid: child, parent, ..known.unwrap_or_else(|| Identity::unknown(child)) }
+        let known = self
+            .followed
+            .get(&parent)
+            .map(|followed| followed.identity.clone());
+        Identity {
+            pid: child,
+            parent,
+            ..known.unwrap_or_else(|| Identity::unknown(child))
+        }
     }
 
     fn execed(&mut self, pid: Pid, time: Duration) {
@@ -283,29 +315,49 @@ impl Tracker {
         let key = followed.key;
         let links = followed.take_links();
         followed.plan = None;
-        self.lifecycles.push(Lifecycle { process: key, time, kind: LifecycleKind::Execed });
+        self.lifecycles.push(Lifecycle {
+            process: key,
+            time,
+            kind: LifecycleKind::Execed,
+        });
         if let Ok(identity) = Identity::read(pid) {
-            self.records[key.0 as usize].command.clone_from(&identity.command);
+            self.records[key.0 as usize]
+                .command
+                .clone_from(&identity.command);
             followed.identity = identity;
         }
         self.records[key.0 as usize].python = None;
         self.detach_later(links);
         self.translator.forget_code(key);
         self.books.close(key);
-        let eagerly = self.starting.iter().any(|starting| starting.pid == pid && starting.eagerly);
+        let eagerly = self
+            .starting
+            .iter()
+            .any(|starting| starting.pid == pid && starting.eagerly);
         self.starting.retain(|starting| starting.pid != pid);
         if eagerly {
             self.measure_before_python(pid, key);
         }
-        self.starting.push(Starting { pid, since: Instant::now(), eagerly: false });
+        self.starting.push(Starting {
+            pid,
+            since: Instant::now(),
+            eagerly: false,
+        });
     }
 
     /// Measures what a command does before its Python can be seen.
     fn measure_before_python(&mut self, pid: Pid, key: ProcessKey) {
-        let config = ProcessConfig { threads_head: NOT_YET_PYTHON, ..ProcessConfig::default() };
+        let config = ProcessConfig {
+            threads_head: NOT_YET_PYTHON,
+            ..ProcessConfig::default()
+        };
         if self.probe.follow(pid, &config).is_ok() {
             self.books.open(key, heap_end(pid));
-            let traced = Traced { key, memory: Memory::of(pid), interpreter: None };
+            let traced = Traced {
+                key,
+                memory: Memory::of(pid),
+                interpreter: None,
+            };
             self.translator.trace(pid, traced);
         }
     }
@@ -315,8 +367,11 @@ impl Tracker {
             return;
         };
         self.records[followed.key.0 as usize].ended = Some(time);
-        let exited =
-            Lifecycle { process: followed.key, time, kind: LifecycleKind::Exited };
+        let exited = Lifecycle {
+            process: followed.key,
+            time,
+            kind: LifecycleKind::Exited,
+        };
         self.lifecycles.push(exited);
         self.starting.retain(|starting| starting.pid != pid);
         self.detach_later(followed.take_links());
@@ -378,12 +433,15 @@ impl Tracker {
             if let Some(pools) = &plan.pools {
                 self.books.observe_pools(followed.key, |addresses| {
                     let headers = pools.read_pool_headers(&plan.memory, addresses);
-                    headers.into_iter().map(|header| Some((header?.count, header?.size_class)))
+                    headers
+                        .into_iter()
+                        .map(|header| Some((header?.count, header?.size_class)))
                         .collect()
                 });
             }
             if followed.is_sampled() && plan.glibc_heap {
-                self.books.bury_blocks(followed.key, |blocks| dead_blocks(&plan.memory, blocks));
+                self.books
+                    .bury_blocks(followed.key, |blocks| dead_blocks(&plan.memory, blocks));
             }
         }
     }
@@ -453,14 +511,24 @@ impl Tracker {
 /// Where the heap of a process ends now, as far as its mappings tell.
 fn heap_end(pid: Pid) -> Option<u64> {
     let mappings = process::maps::read(pid).ok()?;
-    let heap = mappings.iter().find(|mapping| mapping.kind == process::maps::MappingKind::Heap)?;
+    let heap = mappings
+        .iter()
+        .find(|mapping| mapping.kind == process::maps::MappingKind::Heap)?;
     Some(heap.end)
 }
 
 /// Which blocks glibc does not count as handed out any more.
 fn dead_blocks(memory: &Memory, blocks: &[(u64, u64)]) -> Vec<bool> {
-    let blocks: Vec<HeapBlock> =
-        blocks.iter().map(|(address, size)| HeapBlock { address: *address, size: *size }).collect();
+    let blocks: Vec<HeapBlock> = blocks
+        .iter()
+        .map(|(address, size)| HeapBlock {
+            address: *address,
+            size: *size,
+        })
+        .collect();
     let liveness = heap::liveness(memory, &blocks);
-    liveness.into_iter().map(|liveness| liveness == Liveness::Dead).collect()
+    liveness
+        .into_iter()
+        .map(|liveness| liveness == Liveness::Dead)
+        .collect()
 }

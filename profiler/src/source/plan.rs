@@ -83,7 +83,8 @@ pub struct Plan {
 impl Plan {
     /// The plan without blocks over 512 bytes, for a process that a return probe would kill.
     pub fn without_blocks(mut self) -> Self {
-        self.sites.retain(|planned| planned.class != SiteClass::Blocks);
+        self.sites
+            .retain(|planned| planned.class != SiteClass::Blocks);
         self.notes.push(
             "blocks over 512 bytes are not measured: on this kernel a return probe would kill a \
              process under a seccomp filter"
@@ -94,7 +95,11 @@ impl Plan {
 
     /// The plan for a child that was forked from the process: everything is where it was.
     pub fn for_child(&self, child: Pid) -> Self {
-        Self { memory: Memory::of(child), notes: Vec::new(), ..self.clone() }
+        Self {
+            memory: Memory::of(child),
+            notes: Vec::new(),
+            ..self.clone()
+        }
     }
 }
 
@@ -123,9 +128,24 @@ pub enum PlanError {
 /// The functions of an allocator, the names of their counterparts in the interpreter, and which
 /// registers a probe needs there.
 const BLOCK_FUNCTIONS: [(Request, &str, &str, &[Register]); 4] = [
-    (Request::Malloc, "malloc", "PyMem_RawMalloc", &[Register::RDI]),
-    (Request::Calloc, "calloc", "PyMem_RawCalloc", &[Register::RDI, Register::RSI]),
-    (Request::Realloc, "realloc", "PyMem_RawRealloc", &[Register::RDI, Register::RSI]),
+    (
+        Request::Malloc,
+        "malloc",
+        "PyMem_RawMalloc",
+        &[Register::RDI],
+    ),
+    (
+        Request::Calloc,
+        "calloc",
+        "PyMem_RawCalloc",
+        &[Register::RDI, Register::RSI],
+    ),
+    (
+        Request::Realloc,
+        "realloc",
+        "PyMem_RawRealloc",
+        &[Register::RDI, Register::RSI],
+    ),
     (Request::Free, "free", "PyMem_RawFree", &[Register::RDI]),
 ];
 
@@ -152,7 +172,13 @@ impl Planner {
         let library = files.open(&interpreter.image)?;
         let mut notes = Vec::new();
         let mut sites = self.pool_sites(&interpreter, &library, &mut notes);
-        sites.extend(arena_site(&interpreter, &library.elf, &memory, &images, &mut files));
+        sites.extend(arena_site(
+            &interpreter,
+            &library.elf,
+            &memory,
+            &images,
+            &mut files,
+        ));
         let blocks = BlockSites::find(&memory, &images, &library, &mut files);
         notes.extend(blocks.note);
         sites.extend(blocks.sites);
@@ -162,8 +188,14 @@ impl Planner {
             layout: interpreter.layout,
             ..ProcessConfig::default()
         };
-        debug_assert_ne!(config.layout, InterpreterLayout::default(), "a row was filled in");
-        let pools = Pools::find(&interpreter, &library.elf, &memory).ok().map(Rc::new);
+        debug_assert_ne!(
+            config.layout,
+            InterpreterLayout::default(),
+            "a row was filled in"
+        );
+        let pools = Pools::find(&interpreter, &library.elf, &memory)
+            .ok()
+            .map(Rc::new);
         Ok(Plan {
             memory,
             interpreter: Rc::new(interpreter),
@@ -192,9 +224,15 @@ impl Planner {
         let sites: Vec<Site> = found
             .iter()
             .filter_map(|site| {
-                let cookie = PoolCookie { pool: site.pool, size_class: place(site.size_class) };
+                let cookie = PoolCookie {
+                    pool: site.pool,
+                    size_class: place(site.size_class),
+                };
                 let file_offset = elf.file_offset(site.address)?;
-                Some(Site { file_offset, cookie: cookie.to_wire() })
+                Some(Site {
+                    file_offset,
+                    cookie: cookie.to_wire(),
+                })
             })
             .collect();
         if sites.is_empty() {
@@ -238,7 +276,10 @@ fn arena_site(
         class: SiteClass::Pools,
         program: SiteProgram::RequestEntered,
         file: Arc::clone(&opened.file),
-        sites: vec![Site { file_offset: site, cookie: Request::Arena as u64 }],
+        sites: vec![Site {
+            file_offset: site,
+            cookie: Request::Arena as u64,
+        }],
     })
 }
 
@@ -265,12 +306,7 @@ impl BlockSites {
     /// The allocator that the dynamic linker gave to the program, because what native libraries
     /// allocate goes there, too; or the interpreter's own functions if there is none to be found,
     /// in a static program for example.
-    fn find(
-        memory: &Memory,
-        images: &[Image],
-        library: &Rc<OpenFile>,
-        files: &mut Files,
-    ) -> Self {
+    fn find(memory: &Memory, images: &[Image], library: &Rc<OpenFile>, files: &mut Files) -> Self {
         let names = BLOCK_FUNCTIONS.map(|(_, name, ..)| name);
         let resolved = link_map::resolve_all(memory.pid(), memory, images, &names);
         let functions: Option<Vec<Function>> = resolved
@@ -287,26 +323,35 @@ impl BlockSites {
             .iter()
             .map(|(_, _, name, _)| Some((Rc::clone(library), library.elf.symbol(name)?.address)))
             .collect();
-        own.and_then(|functions| Self::at(&functions)).unwrap_or_else(|| Self {
+        own.and_then(|functions| Self::at(&functions))
+            .unwrap_or_else(|| {
+                Self {
             note: Some(
                 "blocks over 512 bytes are not measured: no function of the allocator has a place \
                  where a probe is cheap enough"
                     .to_owned(),
             ),
             ..Self::default()
-        })
+        }
+            })
     }
 
     /// The sites in these functions, in the order of [`BLOCK_FUNCTIONS`]; `None` unless each has
     /// one, because half of the functions would give wrong sums.
     fn at(functions: &[Function]) -> Option<Self> {
-        let mut found = Self { glibc: true, ..Self::default() };
+        let mut found = Self {
+            glibc: true,
+            ..Self::default()
+        };
         let mut entries = Vec::new();
         for ((opened, vaddr), (request, _, _, arguments)) in functions.iter().zip(BLOCK_FUNCTIONS) {
             found.glibc &= opened.elf.soname().as_deref() == Some("libc.so.6");
             let returns = request != Request::Free;
             let file_offset = function_site(&opened.elf, *vaddr, arguments, returns)?;
-            let site = Site { file_offset, cookie: request as u64 };
+            let site = Site {
+                file_offset,
+                cookie: request as u64,
+            };
             // The return probes come first: an entry without its return leaves a request pending.
             if returns {
                 add_site(&mut found.sites, SiteProgram::RequestReturned, opened, site);
@@ -322,13 +367,11 @@ impl BlockSites {
 type Function = (Rc<OpenFile>, u64);
 
 /// Adds a site to those of the same file.
-fn add_site(
-    planned: &mut Vec<PlannedSites>,
-    program: SiteProgram,
-    opened: &OpenFile,
-    site: Site,
-) {
-    if let Some(group) = planned.iter_mut().find(|group| Arc::ptr_eq(&group.file, &opened.file)) {
+fn add_site(planned: &mut Vec<PlannedSites>, program: SiteProgram, opened: &OpenFile, site: Site) {
+    if let Some(group) = planned
+        .iter_mut()
+        .find(|group| Arc::ptr_eq(&group.file, &opened.file))
+    {
         group.sites.push(site);
         return;
     }
@@ -359,7 +402,10 @@ impl Files {
             path: image.path.clone(),
             source,
         })?;
-        let opened = Rc::new(OpenFile { file: Arc::new(file), elf: image.elf()? });
+        let opened = Rc::new(OpenFile {
+            file: Arc::new(file),
+            elf: image.elf()?,
+        });
         self.0.insert(file_id(image), Rc::clone(&opened));
         Ok(opened)
     }

@@ -74,7 +74,10 @@ impl Symbolizer {
         }
         let (stack, is_whole) = self.build(traced, raw);
         if is_whole {
-            self.remembered.entry(traced.key).or_default().insert(raw.clone(), stack);
+            self.remembered
+                .entry(traced.key)
+                .or_default()
+                .insert(raw.clone(), stack);
         }
         stack
     }
@@ -133,7 +136,10 @@ impl Symbolizer {
             // The process may be gone, but what its parent ran is known.
             Err(_gone) => return self.known_from_ancestors(traced.key, frame),
         };
-        let known = Known { fingerprint: frame.fingerprint, code: Rc::clone(&code) };
+        let known = Known {
+            fingerprint: frame.fingerprint,
+            code: Rc::clone(&code),
+        };
         self.codes.insert((traced.key, frame.code), known);
         Some(code)
     }

@@ -68,48 +68,73 @@ impl Translator {
         let traced = self.traced.get(&record.pid)?;
         let mut stack = |raw| self.symbolizer.resolve(traced, raw);
         let what = match &record.what {
-            Happening::BlockAllocated { address, size, previous, stack: raw } => {
-                What::BlockAllocated {
-                    address: *address,
-                    size: *size,
-                    previous: *previous,
-                    stack: stack(raw),
-                }
-            }
+            Happening::BlockAllocated {
+                address,
+                size,
+                previous,
+                stack: raw,
+            } => What::BlockAllocated {
+                address: *address,
+                size: *size,
+                previous: *previous,
+                stack: stack(raw),
+            },
             Happening::BlockFreed { address } => What::BlockFreed { address: *address },
-            Happening::PoolOpened { address, size_class, stack: raw } => What::PoolOpened {
+            Happening::PoolOpened {
+                address,
+                size_class,
+                stack: raw,
+            } => What::PoolOpened {
                 address: *address,
                 size_class: u8::try_from(*size_class)
                     .ok()
                     .filter(|class| u32::from(*class) < SIZE_CLASSES),
                 stack: stack(raw),
             },
-            Happening::Mapped { address, size, origin, stack: raw } => What::Mapped {
+            Happening::Mapped {
+                address,
+                size,
+                origin,
+                stack: raw,
+            } => What::Mapped {
                 address: *address,
                 size: *size,
                 origin: *origin,
                 stack: stack(raw),
             },
-            Happening::Unmapped { address, size } => {
-                What::Unmapped { address: *address, size: *size }
-            }
-            Happening::Remapped { address, size, previous, previous_size, stack: raw } => {
-                What::Remapped {
-                    address: *address,
-                    size: *size,
-                    previous: *previous,
-                    previous_size: *previous_size,
-                    stack: stack(raw),
-                }
-            }
-            Happening::BreakMoved { address, stack: raw } => {
-                What::BreakMoved { address: *address, stack: stack(raw) }
-            }
-            Happening::PageTouched { faults, stack: raw } => {
-                What::PagesTouched { pages: *faults, stack: stack(raw) }
-            }
+            Happening::Unmapped { address, size } => What::Unmapped {
+                address: *address,
+                size: *size,
+            },
+            Happening::Remapped {
+                address,
+                size,
+                previous,
+                previous_size,
+                stack: raw,
+            } => What::Remapped {
+                address: *address,
+                size: *size,
+                previous: *previous,
+                previous_size: *previous_size,
+                stack: stack(raw),
+            },
+            Happening::BreakMoved {
+                address,
+                stack: raw,
+            } => What::BreakMoved {
+                address: *address,
+                stack: stack(raw),
+            },
+            Happening::PageTouched { faults, stack: raw } => What::PagesTouched {
+                pages: *faults,
+                stack: stack(raw),
+            },
             Happening::Forked { .. } | Happening::Execed | Happening::Exited => return None,
         };
-        Some(Event { process: traced.key, what })
+        Some(Event {
+            process: traced.key,
+            what,
+        })
     }
 }
