@@ -36,6 +36,11 @@ pub(crate) fn say(text: impl fmt::Display) {
     drop(writeln!(io::stderr(), "{text}"));
 }
 
+/// Whether this is the run that decides about a change; then nothing may be left out.
+pub(crate) fn is_ci() -> bool {
+    env::var("CI").is_ok_and(|value| value == "true")
+}
+
 /// The folder of the workspace.
 pub(crate) fn root() -> PathBuf {
     let manifest_dir = env::var_os("CARGO_MANIFEST_DIR")
@@ -60,6 +65,14 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
     env::split_paths(&path)
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())
+}
+
+/// Builds heaptide with cargo's profile for development, and says where it is.
+pub(crate) fn heaptide() -> Result<PathBuf> {
+    Tool::cargo("build")?
+        .args(["--quiet", "--package", "profiler"])
+        .run()?;
+    Ok(target().join("debug/heaptide"))
 }
 
 /// A program to be run in the workspace's folder; prints as what a developer would type.

@@ -1,7 +1,9 @@
 //! heaptide's chores: `cargo xtask <chore>`.
 
 mod build_ebpf;
+mod docs;
 mod exec;
+mod layouts;
 mod packages;
 mod tidy;
 
@@ -21,6 +23,10 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         args: Vec<OsString>,
     },
+    /// Check or write docs/cli.md, which is what `heaptide --help` says
+    Docs(docs::Options),
+    /// Compare the rows of interpreter layouts with the headers of every CPython here
+    Layouts(layouts::Options),
     /// Check what no compiler checks: module order, sizes, links, words
     Tidy,
 }
@@ -29,6 +35,8 @@ fn main() -> ExitCode {
     let done = match Chore::parse() {
         Chore::BuildEbpf(options) => build_ebpf::run(&options),
         Chore::Cargo { args } => exec::cargo(&args),
+        Chore::Docs(options) => docs::run(&options),
+        Chore::Layouts(options) => layouts::run(&options),
         Chore::Tidy => tidy::run(),
     };
     match done {

@@ -1,0 +1,174 @@
+//! Compares the rows in `profiler/src/python/layouts.rs` with the headers of every `CPython` here.
+//!
+//! The rows come as the profiler's example `layout_rows` prints them. What they should be comes
+//! from a C program, compiled against the headers of one `CPython` and run.
+
+mod expressions;
+mod rows;
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::Args;
+
+use self::rows::{Row, Version};
+use crate::exec::{Tool, is_ci, say, target};
+
+/// What to do with the rows.
+#[derive(Args)]
+#[group(required = true)]
+pub(crate) struct Options {
+    /// Fail if a row differs from the headers of an interpreter
+    #[arg(long)]
+    check: bool,
+}
+
+/// Does what the options say.
+pub(crate) fn run(_options: &Options) -> Result<()> {
+    check()
+}
+
+/// Fails with every number in the rows that some header contradicts.
+pub(crate) fn check() -> Result<()> {
+    let example = [
+        "--quiet",
+        "--package",
+        "profiler",
+        "--example",
+        "layout_rows",
+    ];
+    let rows = rows::parse(&Tool::cargo("run")?.args(example).capture()?)?;
+    let mut wrong = Vec::new();
+    for row in &rows {
+        wrong.extend(check_row(row)?);
+    }
+    ensure!(
+        wrong.is_empty(),
+        "the rows differ from the headers:\n{}",
+        wrong.join("\n")
+    );
+    Ok(())
+}
+
+/// What is wrong with a row, by the headers of each interpreter of its version.
+fn check_row(row: &Row) -> Result<Vec<String>> {
+    let version = row.version;
+    let folders = headers(version)?;
+    if folders.is_empty() {
+        // A developer need not have every version; where a change is decided about, none may lack.
+        ensure!(
+            !is_ci(),
+            "there are no headers of Python {version} to check its row with"
+        );
+        say(format_args!(
+            "no headers of Python {version} are here: its row is not checked"
+        ));
+    }
+    let mut wrong = Vec::new();
+    for folder in folders {
+        let shown = folder.display();
+        let measured = measure(row, &folder)?;
+        say(format_args!(
+            "{} numbers compared with {shown}",
+            measured.len()
+        ));
+        wrong.extend(
+            compare(row, &measured)
+                .into_iter()
+                .map(|fault| format!("{shown}: {fault}")),
+        );
+    }
+    Ok(wrong)
+}
+
+/// Folders with the headers of a version, the internal ones among them.
+fn headers(version: Version) -> Result<Vec<PathBuf>> {
+    let name = format!("include/python{version}");
+    let mut folders = vec![Path::new("/usr").join(&name)];
+    let pyenv = match env::var_os("PYENV_ROOT") {
+        Some(root) => PathBuf::from(root),
+        None => env::home_dir().context("no home folder")?.join(".pyenv"),
+    };
+    if let Ok(versions) = fs::read_dir(pyenv.join("versions")) {
+        folders.extend(versions.flatten().map(|entry| entry.path().join(&name)));
+    }
+    folders.retain(|folder| folder.join("internal/pycore_frame.h").is_file());
+    folders.sort();
+    Ok(folders)
+}
+
+/// What the headers say about each number of the row that they can say something about.
+fn measure(row: &Row, folder: &Path) -> Result<Vec<(String, i64)>> {
+    let scratch = target().join("layouts");
+    fs::create_dir_all(&scratch)?;
+    let source = scratch.join(format!("probe-{}.c", row.version));
+    let program = source.with_extension("out");
+    fs::write(&source, expressions::program(row)?)?;
+    Tool::new("cc")
+        .args(["-std=gnu11", "-w", "-DPy_BUILD_CORE", "-o"])
+        .arg(&program)
+        .arg(&source)
+        .arg(format!("-I{}", folder.display()))
+        .arg(format!("-I{}", folder.join("internal").display()))
+        .capture()?;
+    let printed = Tool::new(&program).capture()?;
+    printed.lines().map(parse_measured).collect()
+}
+
+/// Reads `name number`.
+fn parse_measured(line: &str) -> Result<(String, i64)> {
+    let Some((name, number)) = line.split_once(' ') else {
+        bail!("the probe program printed `{line}`");
+    };
+    Ok((
+        name.to_owned(),
+        number
+            .parse()
+            .with_context(|| format!("no number: `{line}`"))?,
+    ))
+}
+
+fn compare(row: &Row, measured: &[(String, i64)]) -> Vec<String> {
+    let differs = |name: &String, is: i64| {
+        let said = row.numbers.iter().find(|(known, _)| known == name)?.1;
+        (said != is).then(|| format!("`{name}` is {is}, the row says {said}"))
+    };
+    measured
+        .iter()
+        .filter_map(|(name, is)| differs(name, *is))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_differs_is_named_with_both_values() {
+        let row = Row {
+            version: Version {
+                major: 3,
+                minor: 12,
+            },
+            numbers: vec![("code.name".to_owned(), 128), ("code.flags".to_owned(), 48)],
+        };
+        let measured = [("code.name".to_owned(), 136), ("code.flags".to_owned(), 48)];
+        assert_eq!(
+            compare(&row, &measured),
+            ["`code.name` is 136, the row says 128"]
+        );
+    }
+
+    #[test]
+    fn what_the_probe_program_prints_is_read_or_refused() {
+        assert_eq!(
+            parse_measured("code.name 128").unwrap(),
+            ("code.name".to_owned(), 128)
+        );
+        assert!(parse_measured("code.name").is_err());
+        assert!(parse_measured("code.name x").is_err());
+    }
+}
