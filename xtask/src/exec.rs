@@ -114,7 +114,7 @@ impl Tool {
 
     /// Adds one argument.
     pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
-        self.shown.push(arg.as_ref().to_string_lossy().into_owned());
+        self.shown.push(quoted(&arg.as_ref().to_string_lossy()));
         self.command.arg(arg);
         self
     }
@@ -236,8 +236,8 @@ fn with_flags<const N: usize>(mut flags: String, more: [&str; N]) -> String {
 }
 
 fn quoted(value: &str) -> String {
-    if value.contains(char::is_whitespace) {
-        format!("'{value}'")
+    if value.contains([' ', '\'', '"', '$']) {
+        format!("'{}'", value.replace('\'', r"'\''"))
     } else {
         value.to_owned()
     }

@@ -1,10 +1,13 @@
 //! heaptide's chores: `cargo xtask <chore>`.
 
 mod build_ebpf;
+mod ci;
+mod demo;
 mod docs;
 mod exec;
 mod layouts;
 mod packages;
+mod test;
 mod tidy;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -23,10 +26,16 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         args: Vec<OsString>,
     },
+    /// Run what CI runs: `test`, where nothing may be left out
+    Ci,
+    /// Show heaptide at work on a service with a leak
+    Demo,
     /// Check or write docs/cli.md, which is what `heaptide --help` says
     Docs(docs::Options),
     /// Compare the rows of interpreter layouts with the headers of every CPython here
     Layouts(layouts::Options),
+    /// Install what the tests need and run everything: checks, unit tests, integration tests
+    Test(test::Options),
     /// Check what no compiler checks: module order, sizes, links, words
     Tidy,
 }
@@ -35,8 +44,11 @@ fn main() -> ExitCode {
     let done = match Chore::parse() {
         Chore::BuildEbpf(options) => build_ebpf::run(&options),
         Chore::Cargo { args } => exec::cargo(&args),
+        Chore::Ci => test::all(true),
+        Chore::Demo => demo::run(),
         Chore::Docs(options) => docs::run(&options),
-        Chore::Layouts(options) => layouts::run(&options),
+        Chore::Layouts(options) => layouts::run(&options, exec::is_ci()),
+        Chore::Test(options) => test::run(&options, exec::is_ci()),
         Chore::Tidy => tidy::run(),
     };
     match done {

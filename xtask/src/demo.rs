@@ -1,0 +1,148 @@
+//! heaptide at work, for who has five minutes: a service with a leak, attached to while it runs.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::{
+    exec::{Tool, find, heaptide, root, say, target},
+    packages::is_root,
+};
+
+const SERVICE: &str = "docs/examples/leaky_service.py";
+const DURATION: &str = "15s";
+
+/// Programs that may be a `CPython` that heaptide supports, and a question that only such answer.
+const PYTHONS: [&str; 5] = [
+    "python3",
+    "python3.13",
+    "python3.12",
+    "python3.11",
+    "/usr/bin/python3.11",
+];
+const QUESTION: &str = "import sys\n\
+    supported = sys.implementation.name == 'cpython' and (3, 11) <= sys.version_info < (3, 14)\n\
+    print(sys.executable) if supported else sys.exit(1)";
+
+/// Builds heaptide, starts the service, attaches to it, and says what came out.
+pub(crate) fn run() -> Result<()> {
+    ensure!(
+        cfg!(target_os = "linux"),
+        "heaptide measures with eBPF, which only Linux has"
+    );
+    ensure!(
+        is_root() || find("sudo").is_some(),
+        "attaching needs root, and there is no sudo: run `cargo xtask demo` as root"
+    );
+    let python = python()?;
+    say("building heaptide (the first time this takes two to three minutes)");
+    let heaptide = heaptide()?;
+    let folder = target().join("demo");
+    fs::create_dir_all(&folder)?;
+    let [recording, flamegraph] = ["demo.heaptide", "demo.svg"].map(|name| folder.join(name));
+
+    let service = Service::start(&python)?;
+    say(format_args!(
+        "\n{SERVICE} runs as process {} and leaks. Attaching for {DURATION} …\n",
+        service.pid
+    ));
+    let attach = if is_root() {
+        Tool::new(&heaptide)
+    } else {
+        Tool::new("sudo").arg(&heaptide)
+    };
+    attach
+        .args([
+            "attach",
+            &service.pid,
+            "--duration",
+            DURATION,
+            "--force",
+            "-o",
+        ])
+        .arg(&recording)
+        .arg("--flamegraph")
+        .arg(&flamegraph)
+        .run()
+        .with_context(|| {
+            let doctor = heaptide.display();
+            format!(
+                "the demo needs root and a kernel with eBPF: `{doctor} doctor` tells what lacks"
+            )
+        })?;
+    drop(service);
+    say(format_args!(
+        "
+The growth is `remember` in {SERVICE}: it keeps what it allocates. `render` allocates far
+more, and all of it is gone again: that is why it is not on top.
+
+  {recording}
+      the recording: one SQLite file, and all that the summary above was made from
+  {flamegraph}
+      the flamegraph of what was allocated and not freed: open it in a browser
+
+Try next:
+  {heaptide} report {recording}
+  {heaptide} flamegraph {recording} --metric allocated -o allocated.svg
+  {heaptide} attach PID --duration 1m
+",
+        recording = recording.display(),
+        flamegraph = flamegraph.display(),
+        heaptide = heaptide.display(),
+    ));
+    Ok(())
+}
+
+/// An interpreter that heaptide supports.
+fn python() -> Result<String> {
+    let answers = PYTHONS.iter().filter_map(|python| {
+        let answer = Tool::new(python).args(["-c", QUESTION]).capture().ok()?;
+        Some(answer.trim().to_owned())
+    });
+    answers
+        .into_iter()
+        .next()
+        .context("the demo needs CPython 3.11, 3.12 or 3.13 on the PATH")
+}
+
+/// The service; it ends when its standard input is closed.
+struct Service {
+    child: Child,
+    pid: String,
+}
+
+impl Service {
+    /// Starts it, and waits until it says that it is ready.
+    fn start(python: &str) -> Result<Self> {
+        let mut child = Command::new(python)
+            .arg(root().join(SERVICE))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {python} {SERVICE}"))?;
+        let mut pid = String::new();
+        if let Some(stdout) = child.stdout.take() {
+            BufReader::new(stdout).read_line(&mut pid)?;
+        }
+        let service = Self {
+            child,
+            pid: pid.trim().to_owned(),
+        };
+        if service.pid.is_empty() {
+            bail!("{SERVICE} ended before it was ready");
+        }
+        Ok(service)
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        // It has ended or is about to; there is nothing to do about a failure.
+        drop(self.child.wait());
+    }
+}

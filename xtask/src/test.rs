@@ -1,0 +1,99 @@
+//! The tests, by tier; without a tier all that has to pass before a change may land.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
+use crate::{
+    build_ebpf, ci,
+    exec::{Tool, heaptide, say, target},
+    packages::{Package, require},
+};
+
+/// What the tests need beside the toolchain of the kernel half, which `build-ebpf` knows.
+const PACKAGES: [Package; 3] = [
+    // A C compiler, for SQLite and for the headers of interpreters.
+    Package {
+        name: "gcc",
+        file: "/usr/bin/cc",
+    },
+    Package {
+        name: "git",
+        file: "/usr/bin/git",
+    },
+    // The one interpreter among those tried that is static, stripped and built with PGO and LTO.
+    Package {
+        name: "python3.11",
+        file: "/usr/bin/python3.11",
+    },
+];
+
+/// Which tests to run.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// One tier alone; without it, everything that CI runs
+    tier: Option<Tier>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Tier {
+    /// What needs no privileges and no other process
+    Unit,
+    /// The binary from the outside, on live processes: needs root
+    Integration,
+}
+
+/// Does what the options say.
+///
+/// A strict run fails where another one leaves out what this machine cannot do.
+pub(crate) fn run(options: &Options, is_strict: bool) -> Result<()> {
+    match options.tier {
+        None => all(is_strict),
+        Some(Tier::Unit) => unit(),
+        Some(Tier::Integration) => integration(is_strict),
+    }
+}
+
+/// Everything that CI runs. What the tests found is printed last.
+pub(crate) fn all(is_strict: bool) -> Result<()> {
+    require(&PACKAGES, "testing", true)?;
+    ci::check(is_strict)?;
+    unit()?;
+    integration(is_strict)
+}
+
+fn unit() -> Result<()> {
+    Tool::cargo("test")?
+        .args([
+            "--workspace",
+            "--exclude",
+            "profiler-ebpf",
+            "--exclude",
+            "integration-tests",
+        ])
+        .run()
+}
+
+/// Tests the binary with a kernel half that was built just now.
+fn integration(is_strict: bool) -> Result<()> {
+    require(&PACKAGES, "testing", true)?;
+    let tests = Tool::cargo("test")?
+        .args(["--package", "integration-tests", "--", "--test-threads=1"])
+        .env("HEAPTIDE_EBPF_OBJECT", kernel_half()?)
+        .env("HEAPTIDE_BIN", heaptide()?);
+    let tests = if is_strict {
+        tests.env("HEAPTIDE_REQUIRE", "all")
+    } else {
+        say("what this machine cannot do is left out; CI=true makes that a failure");
+        tests
+    };
+    tests.run()
+}
+
+/// Builds the kernel half from its sources, beside the object that is committed.
+fn kernel_half() -> Result<PathBuf> {
+    let object = target().join("heaptide.bpf.o");
+    build_ebpf::build(&object, true)?;
+    Ok(object)
+}
