@@ -167,6 +167,11 @@ pub struct ObmallocState {
 }
 
 impl Layout {
+    /// Every row, for who compares them with the headers of interpreters.
+    pub fn all() -> &'static [Self] {
+        rows::LAYOUTS
+    }
+
     /// The row of a version.
     pub(super) fn of(feature: FeatureVersion) -> Option<&'static Self> {
         rows::LAYOUTS.iter().find(|row| row.feature == feature)

@@ -1,0 +1,13 @@
+//! Prints the rows of interpreter layouts; `cargo xtask layouts` compares them with headers.
+
+use std::io::{self, Write as _};
+
+use profiler::python::layouts::Layout;
+
+fn main() -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for row in Layout::all() {
+        writeln!(out, "{row:#?}")?;
+    }
+    Ok(())
+}
