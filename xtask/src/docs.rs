@@ -36,7 +36,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// Fails if the page is not what the binary says now.
 pub(crate) fn check() -> Result<()> {
     let committed = fs::read_to_string(root().join(PAGE)).unwrap_or_default();
-    let expected = page(&ask)?;
+    let expected = page_of_binary()?;
     let lines = (1..).zip(expected.lines().zip(committed.lines()));
     if committed == expected {
         return Ok(());
@@ -49,25 +49,29 @@ pub(crate) fn check() -> Result<()> {
 }
 
 fn write() -> Result<()> {
-    fs::write(root().join(PAGE), page(&ask)?).with_context(|| format!("cannot write {PAGE}"))?;
+    fs::write(root().join(PAGE), page_of_binary()?)
+        .with_context(|| format!("cannot write {PAGE}"))?;
     say(format_args!("wrote {PAGE}"));
     Ok(())
 }
 
-/// What `heaptide` prints with these verbs and `--help`.
-fn ask(verbs: &[&str]) -> Result<String> {
-    // Without it the width of the terminal would be part of the page.
-    let help = Tool::new(heaptide()?)
-        .args(verbs)
-        .arg("--help")
-        .env("COLUMNS", "100")
-        .capture()?;
-    ensure!(
-        !help.trim().is_empty(),
-        "`heaptide {} --help` prints nothing",
-        verbs.join(" ")
-    );
-    Ok(help)
+/// The page as the binary of these sources would have it.
+fn page_of_binary() -> Result<String> {
+    let heaptide = heaptide()?;
+    page(&|verbs| {
+        // Without the variable the width of the terminal would be part of the page.
+        let asked = Tool::new(&heaptide)
+            .args(verbs)
+            .arg("--help")
+            .env("COLUMNS", "100");
+        let help = asked.capture()?;
+        ensure!(
+            !help.trim().is_empty(),
+            "`heaptide {} --help` prints nothing",
+            verbs.join(" ")
+        );
+        Ok(help)
+    })
 }
 
 /// The whole page, from whoever answers for the binary.
