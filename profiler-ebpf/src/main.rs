@@ -13,6 +13,14 @@
     missing_docs,
     reason = "the attributes of programs drop the comments above them"
 )]
+#![expect(
+    clippy::inline_always,
+    reason = "the verifier follows one function, not calls"
+)]
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "the kernel hands out ids and small numbers in wide registers"
+)]
 
 use aya_ebpf::{
     macros::{perf_event, raw_tracepoint, tracepoint, uprobe, uretprobe},
@@ -100,7 +108,6 @@ site_programs! {
     uprobe calibration / calibration_single = allocator::entered;
 }
 
-#[cfg(target_arch = "bpf")]
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
     // The verifier refuses a program that can get here, so nothing ever does.

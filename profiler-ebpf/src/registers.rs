@@ -36,7 +36,7 @@ pub(crate) fn syscall_registers() -> Option<SyscallRegisters> {
     // SAFETY: both helpers only need a current task, which every system call has.
     let saved = unsafe {
         let task: *mut task_struct = bpf_get_current_task_btf();
-        bpf_task_pt_regs(task) as u64
+        bpf_task_pt_regs(task).cast_unsigned()
     };
     let [r10, _r9, r8, _rax, _rcx, rdx, rsi, rdi]: [u64; 8] =
         read_kernel(saved + ARGUMENTS_OFFSET)?;
