@@ -41,11 +41,34 @@ pub struct ProcessConfig {
     pub threads_head: u64,
     /// Where the walk finds things.
     pub layout: InterpreterLayout,
-    /// How often an allocator probe was hit; the kernel half counts.
-    pub hits: u64,
-    /// How often another program ran for the process; the kernel half counts.
+    /// What was spent on the process, by [`Cause`]; the kernel half counts.
+    pub spent: [Spent; Cause::COUNT],
+}
+
+/// What brings a program to run for a process.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(usize)]
+pub enum Cause {
+    /// A tracepoint or a page fault.
+    Kernel = 0,
+    /// A probe where blocks over 512 bytes are handed out or given back.
+    Blocks = 1,
+    /// A probe where pymalloc takes pools or arenas.
+    Pools = 2,
+}
+
+impl Cause {
+    /// How many there are.
+    pub const COUNT: usize = 3;
+}
+
+/// What programs have taken from a process.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C)]
+pub struct Spent {
+    /// How often a program ran.
     pub runs: u64,
-    /// Nanoseconds spent in all programs; the kernel half counts.
+    /// Nanoseconds spent in them, without what led there.
     pub handler_ns: u64,
 }
 
@@ -152,7 +175,7 @@ impl PoolCookie {
     }
 }
 
-const _: () = assert!(size_of::<ProcessConfig>() == 80);
+const _: () = assert!(size_of::<ProcessConfig>() == 104);
 const _: () = assert!(size_of::<ThreadSlot>() == 40);
 
 #[cfg(feature = "user")]

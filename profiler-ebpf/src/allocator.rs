@@ -6,12 +6,12 @@ use aya_ebpf::{
     programs::{ProbeContext, RetProbeContext},
 };
 use profiler_common::{
-    config::{PoolCookie, Request, SMALL_REQUEST, SizeClassPlace, UNKNOWN_SIZE_CLASS},
+    config::{Cause, PoolCookie, Request, SMALL_REQUEST, SizeClassPlace, UNKNOWN_SIZE_CLASS},
     event::EventKind,
 };
 
 use crate::{
-    process::{Cause, for_followed},
+    process::for_followed,
     registers::{
         RETURN_ADDRESS_BYTES, by_number, first_argument, return_value, second_argument,
         stack_pointer,
@@ -24,7 +24,7 @@ use crate::{
 pub(crate) fn entered(context: &ProbeContext) {
     // SAFETY: the context is this program's own, and every probe is attached with a cookie.
     let cookie = unsafe { bpf_get_attach_cookie(context.as_ptr()) };
-    for_followed(Cause::Probe, |_config| {
+    for_followed(Cause::Blocks, |_config| {
         // SAFETY: the kernel passes the registers of the thread that hit the probe.
         let registers = unsafe { &*context.regs };
         let (first, second) = (first_argument(registers), second_argument(registers));
@@ -78,7 +78,7 @@ fn expect_return(request: Request, previous: u64, size: u64, stack: u64) {
 /// A request has returned.
 #[inline(always)]
 pub(crate) fn returned(context: &RetProbeContext) {
-    for_followed(Cause::Probe, |config| {
+    for_followed(Cause::Blocks, |config| {
         // SAFETY: the kernel passes the registers of the thread that returned.
         let registers = unsafe { &*context.regs };
         let Some(slot) = current_slot() else {
@@ -116,7 +116,7 @@ pub(crate) fn returned(context: &RetProbeContext) {
 pub(crate) fn pool_opened(context: &ProbeContext) {
     // SAFETY: the context is this program's own, and every probe is attached with a cookie.
     let cookie = PoolCookie::from_wire(unsafe { bpf_get_attach_cookie(context.as_ptr()) });
-    for_followed(Cause::Probe, |config| {
+    for_followed(Cause::Pools, |config| {
         // SAFETY: the kernel passes the registers of the thread that hit the probe.
         let registers = unsafe { &*context.regs };
         let pool = by_number(registers, cookie.pool);

@@ -1,10 +1,10 @@
 //! Page faults, one in so many.
 
 use aya_ebpf::programs::PerfEventContext;
-use profiler_common::event::EventKind;
+use profiler_common::{config::Cause, event::EventKind};
 
 use crate::{
-    process::{Cause, for_followed},
+    process::for_followed,
     send::{Message, send_with_stack},
 };
 

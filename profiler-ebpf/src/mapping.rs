@@ -3,12 +3,12 @@
 
 use aya_ebpf::programs::TracePointContext;
 use profiler_common::{
-    config::Request,
+    config::{Cause, Request},
     event::{EventKind, Origin},
 };
 
 use crate::{
-    process::{Cause, for_followed},
+    process::for_followed,
     registers::{SyscallRegisters, call, syscall_registers},
     send::{Message, Wake, current_slot, send_plain, send_with_stack},
 };

@@ -1,18 +1,9 @@
 //! Which process a program runs for, and the processor time that it takes from it.
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
-use profiler_common::config::ProcessConfig;
+use profiler_common::config::{Cause, ProcessConfig};
 
 use crate::maps::PROCESSES;
-
-/// What brought a program to run, which decides what its run costs beyond its own time.
-#[derive(Clone, Copy)]
-pub(crate) enum Cause {
-    /// A breakpoint in the target.
-    Probe,
-    /// A tracepoint or a page fault.
-    Kernel,
-}
 
 /// Runs `handle` if the current process is followed and its Python is known, and books the time
 /// that it took.
@@ -36,12 +27,9 @@ pub(crate) fn for_followed(cause: Cause, handle: impl FnOnce(&ProcessConfig)) {
     let end = unsafe { bpf_ktime_get_ns() };
     // SAFETY: the fields are aligned words inside the entry, which outlives the program.
     unsafe {
-        let runs = match cause {
-            Cause::Probe => &raw mut (*config).hits,
-            Cause::Kernel => &raw mut (*config).runs,
-        };
-        atomic_add(runs, 1);
-        atomic_add(&raw mut (*config).handler_ns, end.wrapping_sub(start));
+        let spent = &raw mut (*config).spent[cause as usize];
+        atomic_add(&raw mut (*spent).runs, 1);
+        atomic_add(&raw mut (*spent).handler_ns, end.wrapping_sub(start));
     }
 }
 

@@ -182,7 +182,7 @@ pub fn findings(recorded: &Recorded, selection: &Selection) -> Findings {
         group: group_finding(&part, &censuses, totals.retained),
         totals,
         losses,
-        observed_fraction: observation.fraction(),
+        observed_fraction: observation.block_fraction(),
         measured_overhead_percent: observation.overhead_percent(),
         duration: part.duration(),
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::selection::Part;
-use crate::profile::{Census, ProcessRecord};
+use crate::profile::{Census, Metered, ProcessRecord};
 
 /// Probes take a moment to open: a gap up to this long is no gap if the process ran much longer.
 const OPENING: Duration = Duration::from_millis(500);
@@ -14,7 +14,9 @@ pub(super) struct Observation {
     /// How long it was there.
     pub(super) span: Duration,
     /// How long the probes of blocks over 512 bytes were open.
-    pub(super) observed: Duration,
+    pub(super) blocks: Duration,
+    /// How long the probes of pools were open.
+    pub(super) pools: Duration,
     /// Processor time that probes took.
     pub(super) cost: Duration,
 }
@@ -27,30 +29,36 @@ impl Observation {
         };
         let base = censuses.first().filter(|first| first.time <= part.start);
         let since = base.map_or(process.started, |base| base.time);
-        let before = base.map_or((Duration::ZERO, Duration::ZERO), |base| {
-            (base.blocks_observed, base.probe_cost)
-        });
+        let nothing = Census::default();
+        let before = base.copied().unwrap_or(&nothing);
         Self {
             span: last.time.saturating_sub(since),
-            observed: last.blocks_observed.saturating_sub(before.0),
-            cost: last.probe_cost.saturating_sub(before.1),
+            blocks: last.blocks_observed.saturating_sub(before.blocks_observed),
+            pools: last.pools_observed.saturating_sub(before.pools_observed),
+            cost: last.probe_cost.saturating_sub(before.probe_cost),
         }
     }
 
     /// Adds what was observed of another process.
     pub(super) fn add(&mut self, other: Self) {
         self.span += other.span;
-        self.observed += other.observed.min(other.span);
+        self.blocks += other.blocks.min(other.span);
+        self.pools += other.pools.min(other.span);
         self.cost += other.cost;
     }
 
-    /// Which part of the time was observed, up to one. Where nothing tells, nothing.
-    pub(super) fn fraction(&self) -> f64 {
+    /// For which part of the time blocks over 512 bytes were observed, up to one. Where nothing
+    /// tells, nothing.
+    pub(super) fn block_fraction(&self) -> f64 {
+        self.fraction(self.blocks)
+    }
+
+    fn fraction(&self, observed: Duration) -> f64 {
         if self.span.is_zero() {
             return 0.0;
         }
-        let fraction = self.observed.as_secs_f64() / self.span.as_secs_f64();
-        let missing = self.span.saturating_sub(self.observed);
+        let fraction = observed.as_secs_f64() / self.span.as_secs_f64();
+        let missing = self.span.saturating_sub(observed);
         if fraction >= 0.98 || (fraction >= 0.8 && missing <= OPENING) {
             1.0
         } else {
@@ -58,10 +66,14 @@ impl Observation {
         }
     }
 
-    /// What counts of blocks are multiplied by to stand for the whole time. Where nothing tells,
-    /// they stand for themselves.
-    pub(super) fn scale(&self) -> f64 {
-        let fraction = self.fraction();
+    /// What the counts of a meter are multiplied by to stand for the whole time. Where nothing
+    /// tells, they stand for themselves.
+    pub(super) fn scale(&self, meter: Metered) -> f64 {
+        let fraction = match meter {
+            Metered::Block => self.fraction(self.blocks),
+            Metered::Pool => self.fraction(self.pools),
+            Metered::Mapping | Metered::Page => 1.0,
+        };
         if fraction > 0.0 { 1.0 / fraction } else { 1.0 }
     }
 
@@ -79,24 +91,25 @@ mod tests {
     fn observed(span: u64, observed: u64) -> Observation {
         Observation {
             span: Duration::from_millis(span),
-            observed: Duration::from_millis(observed),
+            blocks: Duration::from_millis(observed),
+            pools: Duration::from_millis(span),
             cost: Duration::ZERO,
         }
     }
 
     #[test]
     fn the_time_that_probes_take_to_open_is_no_gap() {
-        assert!(observed(30_000, 29_700).scale() <= 1.0);
-        assert!(observed(3000, 2600).scale() <= 1.0);
-        assert!((observed(600, 100).scale() - 6.0).abs() < 1e-9);
-        assert!((observed(30_000, 15_000).scale() - 2.0).abs() < 1e-9);
+        assert!(observed(30_000, 29_700).scale(Metered::Block) <= 1.0);
+        assert!(observed(3000, 2600).scale(Metered::Block) <= 1.0);
+        assert!((observed(600, 100).scale(Metered::Block) - 6.0).abs() < 1e-9);
+        assert!((observed(30_000, 15_000).scale(Metered::Block) - 2.0).abs() < 1e-9);
     }
 
     #[test]
     fn where_nothing_tells_counts_stand_for_themselves() {
         for observation in [observed(0, 0), observed(1000, 0)] {
-            assert!(observation.fraction() <= 0.0);
-            assert!((observation.scale() - 1.0).abs() < 1e-9);
+            assert!(observation.block_fraction() <= 0.0);
+            assert!((observation.scale(Metered::Block) - 1.0).abs() < 1e-9);
         }
         assert_eq!(observed(0, 0).overhead_percent(), None);
     }

@@ -88,10 +88,7 @@ pub(super) fn tally(part: &Part<'_>, observations: &[Observation]) -> Vec<Tally>
             sums.entry(key).or_default().add(change.counters);
         }
     }
-    let scale_of = |process: ProcessKey, meter| match meter {
-        Metered::Block => observations[process.0 as usize].scale(),
-        Metered::Pool | Metered::Mapping | Metered::Page => 1.0,
-    };
+    let scale_of = |process: ProcessKey, meter| observations[process.0 as usize].scale(meter);
     (sums.into_iter())
         .map(|((process, stack, meter), counters)| Tally {
             process,

@@ -45,6 +45,7 @@ pub(super) fn recorded(seconds: u64) -> Recorded {
                 time: end,
                 rss: 100 << 20,
                 blocks_observed: end,
+                pools_observed: end,
                 ..Census::default()
             }],
             ..Interval::default()

@@ -7,7 +7,7 @@ use std::{
 
 use aya::maps::MapError;
 use profiler_common::{
-    config::{ProcessConfig, ThreadSlot},
+    config::{Cause, ProcessConfig, Spent, ThreadSlot},
     loss::Loss,
 };
 use rustix::io::Errno;
@@ -21,12 +21,30 @@ const IF_ABSENT: u64 = 1;
 /// What the kernel half counted for a process.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct ProcessCounters {
-    /// Hits of allocator probes.
-    pub hits: u64,
-    /// Runs of other programs.
-    pub runs: u64,
-    /// Time spent in all programs, without the traps that led there.
+    /// For tracepoints and page faults.
+    pub kernel: Runs,
+    /// For probes of blocks over 512 bytes.
+    pub blocks: Runs,
+    /// For probes of pools and arenas.
+    pub pools: Runs,
+}
+
+/// Runs of programs.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Runs {
+    /// How many.
+    pub count: u64,
+    /// The time spent in them, without the traps that led there.
     pub handlers: Duration,
+}
+
+impl From<Spent> for Runs {
+    fn from(spent: Spent) -> Self {
+        Self {
+            count: spent.runs,
+            handlers: Duration::from_nanos(spent.handler_ns),
+        }
+    }
 }
 
 impl Probe {
@@ -62,10 +80,11 @@ impl Probe {
     /// What was counted for a process; `None` once it has ended.
     pub fn counters(&self, pid: Pid) -> Option<ProcessCounters> {
         let config = self.processes.get(&pid.0, 0).ok()?;
+        let runs = |cause: Cause| Runs::from(config.spent[cause as usize]);
         Some(ProcessCounters {
-            hits: config.hits,
-            runs: config.runs,
-            handlers: Duration::from_nanos(config.handler_ns),
+            kernel: runs(Cause::Kernel),
+            blocks: runs(Cause::Blocks),
+            pools: runs(Cause::Pools),
         })
     }
 

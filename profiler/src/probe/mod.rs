@@ -21,7 +21,7 @@ pub use host::{CpuCount, HostLinks};
 pub use kernel::read_layout;
 pub use links::{Links, Site, SiteProgram};
 pub use load::{LoadOptions, Probe};
-pub use maps::ProcessCounters;
+pub use maps::{ProcessCounters, Runs};
 pub use record::{Happening, RawStack, Record, decode};
 pub use seccomp::{TRIAL_VERB, return_probes_are_safe, run_trial};
 pub use throttle::{Order, Throttle};

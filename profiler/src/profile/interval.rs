@@ -128,6 +128,8 @@ pub struct Census {
     pub probe_cost: Duration,
     /// For how long since the start of the recording the probes of blocks over 512 bytes were open.
     pub blocks_observed: Duration,
+    /// For how long since then the probes of pools were open.
+    pub pools_observed: Duration,
 }
 
 /// Something that became of a process.

@@ -118,7 +118,7 @@ fn censuses(connection: &Connection, interval: i64, censuses: &[Census]) -> rusq
     // Two censuses of a process at one moment cannot differ in a way that matters.
     let mut insert = connection.prepare_cached(
         "INSERT OR REPLACE INTO census \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
     )?;
     for census in censuses {
         insert.execute(params![
@@ -137,6 +137,7 @@ fn censuses(connection: &Connection, interval: i64, censuses: &[Census]) -> rusq
             stored(census.probe_runs),
             stored_time(census.probe_cost),
             stored_time(census.blocks_observed),
+            stored_time(census.pools_observed),
         ])?;
     }
     Ok(())

@@ -50,6 +50,7 @@ pub(super) const TABLES: [(&str, &str); 9] = [
          anonymous INTEGER, swap INTEGER, threads INTEGER NOT NULL, cpu_ns INTEGER NOT NULL, \
          pymalloc_live INTEGER, pymalloc_arenas INTEGER, probe_runs INTEGER NOT NULL, \
          probe_cost_ns INTEGER NOT NULL, blocks_observed_ns INTEGER NOT NULL, \
+         pools_observed_ns INTEGER NOT NULL, \
          PRIMARY KEY (interval, process, time_ns)) WITHOUT ROWID",
     ),
     (

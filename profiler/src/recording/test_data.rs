@@ -73,6 +73,7 @@ pub(super) fn census(process: u32, time: Duration, rss: u64) -> Census {
         threads: 4,
         cpu: time / 2,
         blocks_observed: time,
+        pools_observed: time,
         ..Census::default()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::probe::ProcessCounters;
+use crate::probe::{ProcessCounters, Runs};
 
 /// What the kernel adds around a tracepoint or page fault program, beyond the program's own time.
 /// Measured at 40 to 200 ns (a tracepoint's registers, a software event's bookkeeping).
@@ -15,18 +15,40 @@ pub struct CostModel {
     pub hit: Duration,
 }
 
-impl CostModel {
-    /// The processor time that these counts stand for.
-    pub fn of(self, counters: &ProcessCounters) -> Duration {
-        multiply(self.hit, counters.hits)
-            + multiply(KERNEL_EVENT_COST, counters.runs)
-            + counters.handlers
+/// Processor time, by what it was spent for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Costs {
+    /// Tracepoints and page faults.
+    pub kernel: Duration,
+    /// Probes of blocks over 512 bytes.
+    pub blocks: Duration,
+    /// Probes of pools and arenas.
+    pub pools: Duration,
+}
+
+impl Costs {
+    /// All of it.
+    pub fn total(self) -> Duration {
+        self.kernel + self.blocks + self.pools
     }
 }
 
-fn multiply(duration: Duration, times: u64) -> Duration {
-    let nanoseconds = duration.as_nanos().saturating_mul(u128::from(times));
+impl CostModel {
+    /// The processor time that the counts since `earlier` stand for.
+    pub fn since(self, earlier: &ProcessCounters, now: &ProcessCounters) -> Costs {
+        Costs {
+            kernel: cost(KERNEL_EVENT_COST, earlier.kernel, now.kernel),
+            blocks: cost(self.hit, earlier.blocks, now.blocks),
+            pools: cost(self.hit, earlier.pools, now.pools),
+        }
+    }
+}
+
+fn cost(each: Duration, earlier: Runs, now: Runs) -> Duration {
+    let runs = now.count.saturating_sub(earlier.count);
+    let nanoseconds = each.as_nanos().saturating_mul(u128::from(runs));
     Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
+        + now.handlers.saturating_sub(earlier.handlers)
 }
 
 #[cfg(test)]
@@ -35,14 +57,24 @@ mod tests {
 
     #[test]
     fn traps_and_handlers_add_up() {
-        let model = CostModel {
+        let runs = |count, micros| Runs {
+            count,
+            handlers: Duration::from_micros(micros),
+        };
+        let earlier = ProcessCounters {
+            blocks: runs(500, 100),
+            ..ProcessCounters::default()
+        };
+        let now = ProcessCounters {
+            kernel: runs(10, 5),
+            blocks: runs(1500, 400),
+            pools: runs(0, 0),
+        };
+        let costs = CostModel {
             hit: Duration::from_nanos(700),
-        };
-        let counters = ProcessCounters {
-            hits: 1000,
-            runs: 10,
-            handlers: Duration::from_micros(300),
-        };
-        assert_eq!(model.of(&counters), Duration::from_micros(700 + 2 + 300));
+        }
+        .since(&earlier, &now);
+        assert_eq!(costs.blocks, Duration::from_micros(700 + 300));
+        assert_eq!(costs.total(), Duration::from_micros(1000 + 2 + 5));
     }
 }

@@ -5,9 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{cost::CostModel, pace::Pace};
+use super::{
+    channel::Channel,
+    cost::{CostModel, Costs},
+    pace::Pace,
+};
 use crate::{
-    probe::{Links, Order, Probe, ProbeError, ProcessCounters, Throttle},
+    probe::{Links, Probe, ProbeError, ProcessCounters},
     process::{census::Figures, identity::Identity},
     profile::{Census, ProcessKey},
     python::pools::{PoolCensus, Pools},
@@ -15,11 +19,27 @@ use crate::{
     units::Pid,
 };
 
-/// Which part of the target's processor time the probes of blocks over 512 bytes may take.
-const BLOCK_LIMIT: f64 = 0.01;
-
 /// How often sizes are read.
 const CENSUS_PERIOD: Duration = Duration::from_secs(1);
+
+/// Which part of the target's time each kind of probe may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    blocks: f64,
+    pools: f64,
+}
+
+impl Limits {
+    /// Divides the budget. Blocks over 512 bytes get half of it, and never more than 1 %. What is
+    /// left by both is for tracepoints and page faults, which are always on.
+    pub(super) fn of_budget(percent: f64) -> Self {
+        let budget = percent / 100.0;
+        Self {
+            blocks: (budget * 0.5).min(0.01),
+            pools: budget * 0.35,
+        }
+    }
+}
 
 /// A process that is followed.
 pub(super) struct Followed {
@@ -27,9 +47,8 @@ pub(super) struct Followed {
     pub(super) identity: Identity,
     /// How it is measured; `None` while it runs no Python that is known.
     pub(super) plan: Option<Plan>,
-    pools: Links,
-    blocks: Links,
-    throttle: Throttle,
+    pools: Channel,
+    blocks: Channel,
     ledger: CostLedger,
     deep: Pace,
     heap: Pace,
@@ -49,14 +68,13 @@ struct CostLedger {
 
 impl Followed {
     /// A process of which nothing is known yet but that it is there.
-    pub(super) fn new(key: ProcessKey, identity: Identity) -> Self {
+    pub(super) fn new(key: ProcessKey, identity: Identity, limits: Limits) -> Self {
         Self {
             key,
             identity,
             plan: None,
-            pools: Links::default(),
-            blocks: Links::default(),
-            throttle: Throttle::new(BLOCK_LIMIT),
+            pools: Channel::new(SiteClass::Pools, limits.pools),
+            blocks: Channel::new(SiteClass::Blocks, limits.blocks),
             ledger: CostLedger::default(),
             deep: Pace::new(CENSUS_PERIOD),
             heap: Pace::new(CENSUS_PERIOD),
@@ -65,76 +83,54 @@ impl Followed {
         }
     }
 
-    /// Attaches the probes of a plan. What cannot be attached comes back as an error, the rest
-    /// stays in place.
-    pub(super) fn measure(&mut self, probe: &mut Probe, plan: Plan) -> Vec<ProbeError> {
-        let mut errors = Vec::new();
-        self.plan = Some(plan);
-        for class in [SiteClass::Pools, SiteClass::Blocks] {
-            errors.extend(self.open(probe, class).err());
-        }
-        errors
-    }
-
     /// Takes the probes away, and returns them for whoever has the time to wait.
     pub(super) fn take_links(&mut self) -> Links {
-        let mut links = std::mem::take(&mut self.pools);
-        links.append(std::mem::take(&mut self.blocks));
+        let mut links = self.pools.take_links();
+        links.append(self.blocks.take_links());
         links
     }
 
-    fn open(&mut self, probe: &mut Probe, class: SiteClass) -> Result<(), ProbeError> {
-        let Some(plan) = &self.plan else {
-            return Ok(());
-        };
-        let mut opened = Links::default();
-        for planned in plan.sites.iter().filter(|planned| planned.class == class) {
-            let pid = self.identity.pid;
-            opened.append(probe.attach_sites(
-                planned.program,
-                pid,
-                &planned.path(),
-                &planned.sites,
-            )?);
-        }
-        match class {
-            SiteClass::Pools => self.pools.append(opened),
-            SiteClass::Blocks => self.blocks.append(opened),
-        }
-        Ok(())
-    }
-
-    /// Books what measuring has cost since the last call, and opens or closes the probes of large
-    /// blocks so that they stay within their limit. Links that were closed come back.
+    /// Books what measuring has cost since the last call, and opens or closes probes so that they
+    /// stay within their limits. Links that were closed are put into `closed`; what cannot be
+    /// attached comes back as an error.
     pub(super) fn pay(
         &mut self,
         probe: &mut Probe,
         model: CostModel,
         now: Duration,
-    ) -> (Links, Option<ProbeError>) {
-        let Some(cost) = self.ledger.book(probe.counters(self.identity.pid), model) else {
-            return (Links::default(), None);
+        closed: &mut Links,
+    ) -> Vec<ProbeError> {
+        let (Some(plan), Some(counters)) = (&self.plan, probe.counters(self.identity.pid)) else {
+            return Vec::new();
         };
-        let used = self.ledger.time_used(self.identity.pid, now);
-        match self.throttle.observe(now, used, cost) {
-            Order::Keep => (Links::default(), None),
-            Order::Close => (std::mem::take(&mut self.blocks), None),
-            Order::Open => (Links::default(), self.open(probe, SiteClass::Blocks).err()),
-        }
+        let costs = self.ledger.book(&counters, model);
+        let passed = self.ledger.time_passed(self.identity.pid, now, costs);
+        let target = (self.identity.pid, plan);
+        let pools = self
+            .pools
+            .pay(probe, target, (now, passed, costs.pools), closed);
+        let blocks = self
+            .blocks
+            .pay(probe, target, (now, passed, costs.blocks), closed);
+        [pools, blocks]
+            .into_iter()
+            .filter_map(Result::err)
+            .collect()
+    }
+
+    /// How soon to pay again.
+    pub(super) fn check_within(&self) -> Duration {
+        self.pools.check_within().min(self.blocks.check_within())
     }
 
     /// Whether blocks over 512 bytes are observed only part of the time.
-    pub(super) fn is_sampled(&self) -> bool {
-        self.throttle.is_sampling()
+    pub(super) fn has_sampled_blocks(&self) -> bool {
+        self.blocks.is_sampled()
     }
 
-    /// Whether blocks over 512 bytes are observed at all.
-    pub(super) fn has_block_sites(&self) -> bool {
-        self.plan.as_ref().is_some_and(|plan| {
-            plan.sites
-                .iter()
-                .any(|planned| planned.class == SiteClass::Blocks)
-        })
+    /// Whether pools are observed only part of the time.
+    pub(super) fn has_sampled_pools(&self) -> bool {
+        self.pools.is_sampled()
     }
 
     /// How large the process is now; `None` if it is gone.
@@ -161,16 +157,9 @@ impl Followed {
             pymalloc_arenas: self.last_heap.as_ref().map(|heap| heap.arena_bytes),
             probe_runs: self.ledger.runs,
             probe_cost: self.ledger.cost,
-            blocks_observed: self.observed(time),
+            blocks_observed: self.blocks.open_time(self.plan.as_ref(), time),
+            pools_observed: self.pools.open_time(self.plan.as_ref(), time),
         })
-    }
-
-    fn observed(&self, time: Duration) -> Duration {
-        if self.has_block_sites() {
-            self.throttle.open_time(time)
-        } else {
-            Duration::ZERO
-        }
     }
 
     fn read_heap(&mut self, now: Instant) {
@@ -189,30 +178,31 @@ impl Followed {
 }
 
 impl CostLedger {
-    /// Books the difference to the last counts and returns what it cost; `None` if the kernel half
-    /// does not know the process any more.
-    fn book(&mut self, counters: Option<ProcessCounters>, model: CostModel) -> Option<Duration> {
-        let counters = counters?;
-        let delta = ProcessCounters {
-            hits: counters.hits.saturating_sub(self.last.hits),
-            runs: counters.runs.saturating_sub(self.last.runs),
-            handlers: counters.handlers.saturating_sub(self.last.handlers),
-        };
-        self.last = counters;
-        let cost = model.of(&delta);
-        self.cost += cost;
-        self.runs += delta.hits + delta.runs;
-        Some(cost)
+    /// Books the difference to the last counts, and returns what it cost.
+    fn book(&mut self, counters: &ProcessCounters, model: CostModel) -> Costs {
+        let costs = model.since(&self.last, counters);
+        self.last = *counters;
+        self.cost += costs.total();
+        self.runs = [counters.kernel, counters.blocks, counters.pools]
+            .into_iter()
+            .map(|runs| runs.count)
+            .sum();
+        costs
     }
 
-    /// The time that the process had since the last call: what it spent on processors, or what the
-    /// clock says if that is more, because a process that waits is not slowed down by much.
-    fn time_used(&mut self, pid: Pid, now: Duration) -> Duration {
+    /// The time that the process had for itself since the last call: what it spent on processors,
+    /// or what the clock says if that is more, because a process that waits is not slowed down by
+    /// much.
+    fn time_passed(&mut self, pid: Pid, now: Duration, costs: Costs) -> Duration {
         let cpu = Figures::read(pid, false).map_or(self.cpu, |figures| figures.cpu);
-        let spent = cpu.saturating_sub(self.cpu);
+        let spent = if self.cpu.is_zero() {
+            Duration::ZERO
+        } else {
+            cpu.saturating_sub(self.cpu)
+        };
         let passed = now.saturating_sub(self.paid_until);
         self.cpu = cpu;
         self.paid_until = now;
-        spent.max(passed)
+        spent.max(passed).saturating_sub(costs.total())
     }
 }

@@ -1,6 +1,7 @@
 //! One recording from start to end: it wires the kernel half, the books and the file together, and
 //! it is the only place that knows the time.
 
+mod channel;
 mod cost;
 mod error;
 mod followed;
@@ -10,7 +11,7 @@ mod pace;
 mod recorder;
 mod tracker;
 
-pub use cost::CostModel;
+pub use cost::{CostModel, Costs};
 pub use error::SessionError;
 pub use launch::{HANDSHAKE_VERB, become_command};
 pub use options::{Options, Target, Traffic};

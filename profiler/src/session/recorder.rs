@@ -15,12 +15,12 @@ use rustix::{
 use tokio::{
     io::unix::AsyncFd,
     signal::unix::{Signal, SignalKind, signal},
-    time::{Interval as Ticker, MissedTickBehavior, interval},
+    time::{Interval as Ticker, MissedTickBehavior, interval, sleep},
 };
 
 use super::{
-    Options, SessionError, Target, cost::CostModel, launch::Launched, own_file_offset,
-    tracker::Tracker,
+    Options, SessionError, Target, cost::CostModel, followed::Followed, launch::Launched,
+    own_file_offset, tracker::Tracker,
 };
 use crate::{
     probe::{Links, LoadOptions, Probe, calibrate},
@@ -153,7 +153,7 @@ impl Recorder {
         host.append(probe.attach_page_faults(PAGE_FAULT_PERIOD)?);
         let start_ns = boot_time_ns();
         let started = Instant::now();
-        let mut tracker = Tracker::new(probe, CostModel { hit }, options.children, start_ns);
+        let mut tracker = Tracker::new(probe, CostModel { hit }, options, start_ns);
         tracker.detach_later(calibration);
         let launched = match begin(&mut tracker, &options.target) {
             Ok(launched) => launched,
@@ -199,7 +199,6 @@ impl Recorder {
         // SAFETY: the descriptor is owned by the registration and never replaced.
         let mut ring = unsafe { AsyncFd::register(ring) }.map_err(|error| runtime(error.into()))?;
         let mut signals = Signals::new().map_err(runtime)?;
-        let mut drains = ticker(DRAIN_PERIOD);
         let mut intervals = ticker(INTERVAL);
         self.record_interval(observer, false);
         if let Some(launched) = &mut self.launched {
@@ -207,7 +206,7 @@ impl Recorder {
         }
         loop {
             tokio::select! {
-                _ = drains.tick() => self.drain(),
+                () = sleep(self.next_drain()) => self.drain(),
                 ready = ring.readable_mut() => {
                     ready.map_err(runtime)?.clear_ready();
                     self.drain();
@@ -242,8 +241,16 @@ impl Recorder {
         }
         self.tracker.pay(self.started.elapsed());
         if self.tracker.is_anything_starting() {
-            self.tracker.look_after_starting();
+            self.tracker.look_after_starting(self.started.elapsed());
         }
+    }
+
+    /// How soon to look again: when the ring wants to be emptied, or probes to be closed.
+    fn next_drain(&self) -> Duration {
+        self.tracker
+            .check_within()
+            .unwrap_or(DRAIN_PERIOD)
+            .min(DRAIN_PERIOD)
     }
 
     fn record_interval(&mut self, observer: &mut dyn Observer, with_changes: bool) {
@@ -278,6 +285,18 @@ impl Recorder {
         losses
     }
 
+    fn sampling_notes(&self) -> Vec<String> {
+        let blocks = self.tracker.sampled(Followed::has_sampled_blocks);
+        let pools = self.tracker.sampled(Followed::has_sampled_pools);
+        [
+            sampling_note("blocks over 512 bytes", &blocks),
+            sampling_note("new pools of small objects", &pools),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
     fn write_backlog(&mut self, observer: &mut dyn Observer) {
         while let Some(interval) = self.backlog.first() {
             let stacks = self.tracker.translator.stacks();
@@ -302,9 +321,7 @@ impl Recorder {
         self.facts.duration = self.interval_start;
         self.facts.complete = self.backlog.is_empty();
         self.facts.notes.append(&mut self.tracker.notes);
-        self.facts
-            .notes
-            .extend(sampling_note(&self.tracker.sampled_processes()));
+        self.facts.notes.extend(self.sampling_notes());
         let path = self.writer.path().to_path_buf();
         let incomplete = self.writer.finish(&self.facts).err();
         let status = self.launched.as_mut().and_then(Launched::wait);
@@ -335,14 +352,15 @@ fn begin(tracker: &mut Tracker, target: &Target) -> Result<Option<Launched>, Ses
     }
 }
 
-fn sampling_note(sampled: &[Pid]) -> Option<String> {
+/// What to say of something that was observed only part of the time.
+fn sampling_note(what: &str, sampled: &[Pid]) -> Option<String> {
     if sampled.is_empty() {
         return None;
     }
     let pids: Vec<String> = sampled.iter().map(ToString::to_string).collect();
     Some(format!(
-        "blocks over 512 bytes were observed only part of the time, because their rate exceeds 1 % \
-         of the target's time; their figures are scaled up (process {})",
+        "{what} were observed only part of the time, to keep to the budget; their figures are \
+         scaled up (process {})",
         pids.join(", ")
     ))
 }

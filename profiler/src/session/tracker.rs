@@ -10,7 +10,12 @@ use std::{
 use profiler_common::{config::ProcessConfig, loss::Loss};
 use rustix::param::page_size;
 
-use super::{SessionError, cost::CostModel, followed::Followed, own_file_offset};
+use super::{
+    Options, SessionError,
+    cost::CostModel,
+    followed::{Followed, Limits},
+    own_file_offset,
+};
 use crate::{
     aggregate::Books,
     probe::{Happening, Links, Probe, ProbeError, Record, return_probes_are_safe},
@@ -50,6 +55,7 @@ pub(super) struct Tracker {
     starting: Vec<Starting>,
     detaching: Vec<JoinHandle<()>>,
     model: CostModel,
+    limits: Limits,
     children: bool,
     return_probes_are_safe: Option<bool>,
     /// When the recording started, in nanoseconds since boot.
@@ -66,7 +72,7 @@ struct Starting {
 }
 
 impl Tracker {
-    pub(super) fn new(probe: Probe, model: CostModel, children: bool, start_ns: u64) -> Self {
+    pub(super) fn new(probe: Probe, model: CostModel, options: &Options, start_ns: u64) -> Self {
         Self {
             probe,
             translator: Translator::default(),
@@ -80,7 +86,8 @@ impl Tracker {
             starting: Vec::new(),
             detaching: Vec::new(),
             model,
-            children,
+            limits: Limits::of_budget(options.max_overhead_percent),
+            children: options.children,
             return_probes_are_safe: None,
             start_ns,
         }
@@ -96,7 +103,7 @@ impl Tracker {
             .plan(&identity)
             .map_err(|source| SessionError::Target { pid, source })?;
         self.meet(identity, LifecycleKind::Attached, Duration::ZERO);
-        self.measure(pid, plan)?;
+        self.measure(pid, plan, Duration::ZERO)?;
         if self.children {
             self.attach_descendants(pid);
         }
@@ -136,7 +143,7 @@ impl Tracker {
                 let plan = self.plan(&identity);
                 self.meet(identity, LifecycleKind::Attached, Duration::ZERO);
                 match plan {
-                    Ok(plan) => drop(self.measure(child, plan)),
+                    Ok(plan) => drop(self.measure(child, plan, Duration::ZERO)),
                     Err(_not_python) => self.watch(child),
                 }
             }
@@ -195,12 +202,12 @@ impl Tracker {
             kind,
         });
         self.followed
-            .insert(identity.pid, Followed::new(key, identity));
+            .insert(identity.pid, Followed::new(key, identity, self.limits));
         key
     }
 
     /// Starts to measure a process that was met.
-    fn measure(&mut self, pid: Pid, plan: Plan) -> Result<(), SessionError> {
+    fn measure(&mut self, pid: Pid, plan: Plan, now: Duration) -> Result<(), SessionError> {
         let Some(key) = self.followed.get(&pid).map(|followed| followed.key) else {
             return Ok(());
         };
@@ -218,7 +225,7 @@ impl Tracker {
         self.records[key.0 as usize].python = Some(plan.interpreter.version.to_string());
         self.books.open(key, heap_end(pid));
         self.trace(pid, key, &plan);
-        self.open_probes(pid, plan);
+        self.open_probes(pid, plan, now);
         Ok(())
     }
 
@@ -234,11 +241,22 @@ impl Tracker {
         );
     }
 
-    fn open_probes(&mut self, pid: Pid, plan: Plan) {
+    /// Opens the probes of a process that has just got its plan.
+    fn open_probes(&mut self, pid: Pid, plan: Plan, now: Duration) {
+        if let Some(followed) = self.followed.get_mut(&pid) {
+            followed.plan = Some(plan);
+        }
+        self.pay_for(pid, now);
+    }
+
+    fn pay_for(&mut self, pid: Pid, now: Duration) {
         let Some(followed) = self.followed.get_mut(&pid) else {
             return;
         };
-        for error in followed.measure(&mut self.probe, plan) {
+        let mut closed = Links::default();
+        let errors = followed.pay(&mut self.probe, self.model, now, &mut closed);
+        self.detach_later(closed);
+        for error in errors {
             self.report_unattached(pid, &error);
         }
     }
@@ -291,7 +309,7 @@ impl Tracker {
         self.records[key.0 as usize].python = Some(plan.interpreter.version.to_string());
         self.books.open(key, heap_end(child));
         self.trace(child, key, &plan);
-        self.open_probes(child, plan);
+        self.open_probes(child, plan, time);
         self.losses.add(Loss::ProbesLate, 1);
     }
 
@@ -378,7 +396,7 @@ impl Tracker {
     }
 
     /// Looks after programs that may have become Python by now.
-    pub(super) fn look_after_starting(&mut self) {
+    pub(super) fn look_after_starting(&mut self, now: Duration) {
         for starting in std::mem::take(&mut self.starting) {
             let pid = starting.pid;
             let waiting_for_exec = starting.eagerly;
@@ -392,7 +410,7 @@ impl Tracker {
             let identity = followed.identity.clone();
             match self.plan(&identity) {
                 Ok(plan) => {
-                    if let Err(error) = self.measure(pid, plan) {
+                    if let Err(error) = self.measure(pid, plan, now) {
                         tracing::warn!("process {pid}: {error}");
                     }
                 }
@@ -412,17 +430,15 @@ impl Tracker {
 
     /// Books costs, and opens or closes probes so that they stay within their limits.
     pub(super) fn pay(&mut self, now: Duration) {
-        let mut closed = Links::default();
-        let mut errors = Vec::new();
-        for (pid, followed) in &mut self.followed {
-            let (links, error) = followed.pay(&mut self.probe, self.model, now);
-            closed.append(links);
-            errors.extend(error.map(|error| (*pid, error)));
+        let pids: Vec<Pid> = self.followed.keys().copied().collect();
+        for pid in pids {
+            self.pay_for(pid, now);
         }
-        self.detach_later(closed);
-        for (pid, error) in errors {
-            self.report_unattached(pid, &error);
-        }
+    }
+
+    /// How soon to pay again.
+    pub(super) fn check_within(&self) -> Option<Duration> {
+        self.followed.values().map(Followed::check_within).min()
     }
 
     /// Reads the pools that were opened while recording, and the blocks of which it is not known
@@ -439,7 +455,7 @@ impl Tracker {
                         .collect()
                 });
             }
-            if followed.is_sampled() && plan.glibc_heap {
+            if followed.has_sampled_blocks() && plan.glibc_heap {
                 self.books
                     .bury_blocks(followed.key, |blocks| dead_blocks(&plan.memory, blocks));
             }
@@ -474,12 +490,12 @@ impl Tracker {
         self.followed.len()
     }
 
-    /// Which processes have blocks over 512 bytes observed only part of the time.
-    pub(super) fn sampled_processes(&self) -> Vec<Pid> {
+    /// The processes of which `is_sampled` holds, in order.
+    pub(super) fn sampled(&self, is_sampled: impl Fn(&Followed) -> bool) -> Vec<Pid> {
         let mut sampled: Vec<Pid> = self
             .followed
             .iter()
-            .filter(|(_, followed)| followed.is_sampled())
+            .filter(|(_, followed)| is_sampled(followed))
             .map(|(pid, _)| *pid)
             .collect();
         sampled.sort_unstable();
