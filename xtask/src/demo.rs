@@ -1,8 +1,9 @@
 //! heaptide at work, for who has five minutes: a service with a leak, attached to while it runs.
 
 use std::{
-    fs,
+    env, fs,
     io::{BufRead as _, BufReader},
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
@@ -39,7 +40,7 @@ pub(crate) fn run() -> Result<()> {
         "attaching needs root, and there is no sudo: run `cargo xtask demo` as root"
     );
     let python = python()?;
-    say("building heaptide (the first time this takes two to three minutes)");
+    say("building heaptide (the first time this takes a minute or two)");
     let heaptide = heaptide()?;
     let folder = target().join("demo");
     fs::create_dir_all(&folder)?;
@@ -77,24 +78,33 @@ pub(crate) fn run() -> Result<()> {
     drop(service);
     say(format_args!(
         "
-The growth is `remember` in {SERVICE}: it keeps what it allocates. `render` allocates far
-more, and all of it is gone again: that is why it is not on top.
+The growth is `remember` in {SERVICE}: it keeps what it allocates.
+`render` allocates far more, and gives all of it back: so it is not on top.
 
   {recording}
-      the recording: one SQLite file, and all that the summary above was made from
+      the recording: one SQLite file; all of the above was made from it
   {flamegraph}
-      the flamegraph of what was allocated and not freed: open it in a browser
+      the flamegraph of what was allocated and not freed, for a browser
 
 Try next:
   {heaptide} report {recording}
   {heaptide} flamegraph {recording} --metric allocated -o allocated.svg
-  {heaptide} attach PID --duration 1m
-",
-        recording = recording.display(),
-        flamegraph = flamegraph.display(),
-        heaptide = heaptide.display(),
+  {heaptide} doctor PID
+  {heaptide} attach PID --duration 1m",
+        recording = seen_from_here(&recording),
+        flamegraph = seen_from_here(&flamegraph),
+        heaptide = seen_from_here(&heaptide),
     ));
     Ok(())
+}
+
+/// A path as short as it can be written where the developer is.
+fn seen_from_here(path: &Path) -> String {
+    let here = env::current_dir().unwrap_or_default();
+    path.strip_prefix(here)
+        .unwrap_or(path)
+        .display()
+        .to_string()
 }
 
 /// An interpreter that heaptide supports.
