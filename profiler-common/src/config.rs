@@ -162,16 +162,13 @@ impl PoolCookie {
 
     /// The cookie as it was.
     pub const fn from_wire(raw: u64) -> Self {
-        let value = (raw >> 16) as u8;
-        let size_class = match (raw >> 8) as u8 {
+        let [pool, place, value, ..] = raw.to_le_bytes();
+        let size_class = match place {
             0 => SizeClassPlace::Register(value),
             1 => SizeClassPlace::Known(value),
             _ => SizeClassPlace::Header,
         };
-        Self {
-            pool: raw as u8,
-            size_class,
-        }
+        Self { pool, size_class }
     }
 }
 

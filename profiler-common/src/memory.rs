@@ -51,6 +51,10 @@ impl<const N: usize> Block<N> {
         clippy::inline_always,
         reason = "the verifier sees one function, not a call"
     )]
+    #[expect(
+        clippy::cast_ptr_alignment,
+        reason = "the block and the offset are aligned"
+    )]
     pub fn word(&self, offset: u16) -> u64 {
         let offset = opaque(offset) & (N - 8);
         // SAFETY: the mask keeps the eight bytes inside the block; block and offset are aligned.
@@ -62,6 +66,10 @@ impl<const N: usize> Block<N> {
     #[expect(
         clippy::inline_always,
         reason = "the verifier sees one function, not a call"
+    )]
+    #[expect(
+        clippy::cast_ptr_alignment,
+        reason = "the block and the offset are aligned"
     )]
     pub fn half(&self, offset: u16) -> u32 {
         let offset = opaque(offset) & (N - 4);

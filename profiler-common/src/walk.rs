@@ -79,6 +79,10 @@ pub const fn fingerprint(arguments: u32, keyword_only: u32, flags: u32, first_li
     clippy::inline_always,
     reason = "the verifier sees one function, not a call"
 )]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "a struct of them would live on a small stack"
+)]
 pub fn find_thread_state<M: ReadMemory>(
     memory: &M,
     layout: &InterpreterLayout,
@@ -131,24 +135,26 @@ pub fn walk_frames<M: ReadMemory>(
         return (0, WalkEnd::Unreadable);
     };
     let mut fields = FrameBlock::ZERO;
-    for count in 0..MAX_FRAMES {
+    let mut count: u32 = 0;
+    for place in frames.iter_mut() {
         if frame == 0 {
-            return (count as u32, WalkEnd::Complete);
+            return (count, WalkEnd::Complete);
         }
         if !memory.read_into::<FRAME_BYTES, _>(frame, &mut fields) {
-            return (count as u32, WalkEnd::Unreadable);
+            return (count, WalkEnd::Unreadable);
         }
         frame = fields.word(layout.frame_previous);
         // Every step fills one entry: with a count of its own, the verifier would have to look at
         // each pair of step and count.
-        frames[count] = read_frame(memory, layout, &fields);
+        *place = read_frame(memory, layout, &fields);
+        count += 1;
     }
     let end = if frame == 0 {
         WalkEnd::Complete
     } else {
         WalkEnd::TooDeep
     };
-    (MAX_FRAMES as u32, end)
+    (count, end)
 }
 
 #[inline(always)]
@@ -166,11 +172,26 @@ fn read_frame<M: ReadMemory>(
         return RawFrame::default();
     }
     let bytecode = code.wrapping_add(u64::from(layout.code_bytecode));
+    let offset = fields.word(layout.frame_instruction).wrapping_sub(bytecode);
     RawFrame {
         code,
         fingerprint: read_fingerprint(memory, layout, code),
-        instruction: fields.word(layout.frame_instruction).wrapping_sub(bytecode) as i32,
+        instruction: low_half(offset),
     }
+}
+
+/// The lower half of a number, as a signed one: instructions are never 2 GiB from the first one.
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "the verifier sees one function, not a call"
+)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the upper half is not wanted"
+)]
+const fn low_half(number: u64) -> i32 {
+    number as i32
 }
 
 /// The part of a frame that is read at once. Every `_PyInterpreterFrame` has at least these

@@ -22,7 +22,7 @@ const MAX_BLOCKS: usize = 1 << 21;
 #[derive(Debug)]
 pub struct Books {
     page_size: u64,
-    books: HashMap<ProcessKey, Book>,
+    by_process: HashMap<ProcessKey, Book>,
     collector: Collector,
     losses: Losses,
 }
@@ -40,7 +40,7 @@ impl Books {
     pub fn new(page_size: u64) -> Self {
         Self {
             page_size,
-            books: HashMap::new(),
+            by_process: HashMap::new(),
             collector: Collector::default(),
             losses: Losses::default(),
         }
@@ -53,18 +53,18 @@ impl Books {
             mappings: MappingLedger::new(self.page_size).with_break(heap_end),
             pools: PoolBook::default(),
         };
-        self.books.insert(process, book);
+        self.by_process.insert(process, book);
     }
 
     /// Closes the book of a process. What it held to the end stays on record.
     pub fn close(&mut self, process: ProcessKey) {
-        self.books.remove(&process);
+        self.by_process.remove(&process);
     }
 
     /// Enters what happened.
     pub fn apply(&mut self, event: &Event) {
         let process = event.process;
-        let Some(book) = self.books.get_mut(&process) else {
+        let Some(book) = self.by_process.get_mut(&process) else {
             return;
         };
         match event.what {
@@ -132,7 +132,7 @@ impl Books {
             ..sample()
         };
         self.add(process, stack, Metered::Block, got);
-        let Some(book) = self.books.get_mut(&process) else {
+        let Some(book) = self.by_process.get_mut(&process) else {
             return;
         };
         match book.blocks.allocate(
@@ -162,7 +162,7 @@ impl Books {
 
     fn free_block(&mut self, process: ProcessKey, address: u64) {
         let freed = self
-            .books
+            .by_process
             .get_mut(&process)
             .and_then(|book| book.blocks.free(address));
         if let Some(block) = freed {
@@ -209,7 +209,7 @@ impl Books {
         process: ProcessKey,
         read: impl FnOnce(&[u64]) -> Vec<Option<(u32, u8)>>,
     ) {
-        let Some(book) = self.books.get_mut(&process) else {
+        let Some(book) = self.by_process.get_mut(&process) else {
             return;
         };
         let addresses: Vec<u64> = book.pools.addresses().collect();
@@ -230,7 +230,7 @@ impl Books {
         process: ProcessKey,
         is_dead: impl FnOnce(&[(u64, u64)]) -> Vec<bool>,
     ) {
-        let Some(book) = self.books.get(&process) else {
+        let Some(book) = self.by_process.get(&process) else {
             return;
         };
         let blocks: Vec<(u64, u64)> = book

@@ -81,7 +81,7 @@ fn judge(error: &anyhow::Error) -> (u8, Option<String>) {
 fn session(error: &SessionError) -> (u8, Option<String>) {
     match error {
         SessionError::Probe(error) => probe(error),
-        SessionError::Target { source, .. } => target(source),
+        SessionError::Target(error) => target(error),
         SessionError::Process(error) => process(error),
         SessionError::Recording(error) => recording(error),
         SessionError::EndedFirst { .. } => {
@@ -118,7 +118,7 @@ fn python_remedy(error: &PythonError) -> Option<String> {
 
 fn process(error: &ProcessError) -> (u8, Option<String>) {
     match error {
-        ProcessError::NotPermitted { .. } => (REFUSED, Some(SUDO.to_owned())),
+        ProcessError::NotPermitted { .. } => (REFUSED, Some(privileges())),
         ProcessError::NoSuchProcess { .. } | ProcessError::KernelThread { .. } => (
             BAD_TARGET,
             Some("`pgrep -a python` lists candidates".to_owned()),
@@ -131,7 +131,16 @@ fn process(error: &ProcessError) -> (u8, Option<String>) {
     }
 }
 
-const SUDO: &str = "run heaptide as root: `sudo heaptide …`";
+/// What to do about a process or kernel that may not be looked into.
+fn privileges() -> String {
+    if rustix::process::geteuid().is_root() {
+        "root alone is not enough here: the capability CAP_SYS_PTRACE is missing, or a security \
+         module protects the process; run heaptide on the host itself"
+            .to_owned()
+    } else {
+        "run heaptide as root: `sudo heaptide …`".to_owned()
+    }
+}
 
 fn probe(error: &ProbeError) -> (u8, Option<String>) {
     let code = if error.is_refusal() { REFUSED } else { FAILURE };
@@ -142,7 +151,7 @@ fn probe(error: &ProbeError) -> (u8, Option<String>) {
         ProbeError::NoTracefs { .. } => {
             "mount it: `mount -t tracefs tracefs /sys/kernel/tracing`".to_owned()
         }
-        _ if !rustix::process::geteuid().is_root() => SUDO.to_owned(),
+        _ if !rustix::process::geteuid().is_root() => privileges(),
         _ => "`heaptide doctor` says what this host lacks".to_owned(),
     };
     (code, Some(remedy))

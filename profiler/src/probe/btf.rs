@@ -206,7 +206,7 @@ mod tests {
         bytes.extend(
             lengths
                 .into_iter()
-                .flat_map(|length| (length as u32).to_le_bytes()),
+                .flat_map(|length| u32::try_from(length).unwrap().to_le_bytes()),
         );
         bytes.extend(types);
         bytes.extend(strings);

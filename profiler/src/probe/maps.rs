@@ -1,7 +1,7 @@
 //! The maps of the kernel half: whom it follows, what it counted, and what it sends.
 
 use std::{
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd as _, BorrowedFd},
     time::Duration,
 };
 

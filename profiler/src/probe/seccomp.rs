@@ -53,17 +53,15 @@ fn start_trial() -> io::Result<Child> {
         .spawn()?;
     // It answers when it has started, so that its program is mapped when the probe is attached.
     let mut ready = [0];
-    match child
+    let answer = child
         .stdout
         .as_mut()
-        .map(|stdout| stdout.read_exact(&mut ready))
-    {
-        Some(Ok(())) => Ok(child),
-        _ => {
-            let _dead: io::Result<_> = child.wait();
-            Err(io::Error::other("the trial did not start"))
-        }
+        .map(|stdout| stdout.read_exact(&mut ready));
+    if let Some(Ok(())) = answer {
+        return Ok(child);
     }
+    child.wait()?;
+    Err(io::Error::other("the trial did not start"))
 }
 
 fn finish_trial(child: &mut Child) -> bool {

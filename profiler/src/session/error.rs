@@ -16,13 +16,8 @@ pub enum SessionError {
     #[error(transparent)]
     Probe(#[from] ProbeError),
     /// A target cannot be measured.
-    #[error("cannot measure process {pid}")]
-    Target {
-        /// The target.
-        pid: Pid,
-        /// Why.
-        source: PlanError,
-    },
+    #[error(transparent)]
+    Target(PlanError),
     /// Something about a process could not be found out.
     #[error(transparent)]
     Process(#[from] ProcessError),

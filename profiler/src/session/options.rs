@@ -47,6 +47,7 @@ impl Traffic {
 
 /// What a recording shall be like.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Options {
     /// What is measured.
     pub target: Target,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// Does something about once per period, and less often if it takes long: reading the page tables
 /// of a large process, for example, keeps a lock that the process needs.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub(super) struct Pace {
     period: Duration,
     next: Option<Instant>,
 }
@@ -15,12 +15,12 @@ const SHARE: u32 = 200;
 
 impl Pace {
     /// Once per `period`, starting now.
-    pub const fn new(period: Duration) -> Self {
+    pub(super) const fn new(period: Duration) -> Self {
         Self { period, next: None }
     }
 
     /// Runs `work` if it is time.
-    pub fn run<T>(&mut self, now: Instant, work: impl FnOnce() -> T) -> Option<T> {
+    pub(super) fn run<T>(&mut self, now: Instant, work: impl FnOnce() -> T) -> Option<T> {
         if self.next.is_some_and(|next| now < next) {
             return None;
         }

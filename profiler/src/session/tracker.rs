@@ -99,9 +99,7 @@ impl Tracker {
             return Ok(());
         }
         let identity = process::check(pid)?;
-        let plan = self
-            .plan(&identity)
-            .map_err(|source| SessionError::Target { pid, source })?;
+        let plan = self.plan(&identity).map_err(SessionError::Target)?;
         self.meet(identity, LifecycleKind::Attached, Duration::ZERO);
         self.measure(pid, plan, Duration::ZERO)?;
         if self.children {

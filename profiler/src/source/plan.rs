@@ -82,6 +82,7 @@ pub struct Plan {
 
 impl Plan {
     /// The plan without blocks over 512 bytes, for a process that a return probe would kill.
+    #[must_use]
     pub fn without_blocks(mut self) -> Self {
         self.sites
             .retain(|planned| planned.class != SiteClass::Blocks);
@@ -94,6 +95,7 @@ impl Plan {
     }
 
     /// The plan for a child that was forked from the process: everything is where it was.
+    #[must_use]
     pub fn for_child(&self, child: Pid) -> Self {
         Self {
             memory: Memory::of(child),

@@ -95,21 +95,20 @@ impl Symbolizer {
             None => StackId::ROOT,
         };
         for frame in raw.frames.iter().rev().filter(|frame| frame.code != 0) {
-            let named = match self.code(traced, *frame) {
-                Some(code) => Frame {
+            let code = self.code(traced, *frame);
+            is_whole &= code.is_some();
+            let named = code.map_or_else(
+                || Frame::pseudo("[code is gone]"),
+                |code| Frame {
                     function: code.function.clone(),
                     file: code.file.clone(),
                     line: code.line_at(frame.instruction),
                 },
-                None => {
-                    is_whole = false;
-                    self.losses.add(Loss::CodeUnreadable, 1);
-                    Frame::pseudo("[code is gone]")
-                }
-            };
+            );
             let frame = self.stacks.intern_frame(&named);
             stack = self.stacks.intern_call(stack, frame);
         }
+        self.losses.add(Loss::CodeUnreadable, u64::from(!is_whole));
         (stack, is_whole)
     }
 
