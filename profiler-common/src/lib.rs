@@ -12,6 +12,8 @@ extern crate std;
 
 pub mod config;
 pub mod event;
+#[cfg(test)]
+mod fake;
 pub mod layout;
 pub mod loss;
 pub mod memory;

@@ -106,3 +106,79 @@ fn opaque(offset: u16) -> usize {
     };
     offset
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fake::FakeMemory;
+
+    const ADDRESS: u64 = 0x1000;
+
+    /// A block in which each byte is its own offset.
+    fn counting() -> Block<128> {
+        let mut block = Block::ZERO;
+        for (byte, offset) in block.bytes_mut().iter_mut().zip(0..) {
+            *byte = offset;
+        }
+        block
+    }
+
+    #[test]
+    fn a_number_is_read_from_its_offset_lowest_byte_first() {
+        let block = counting();
+        assert_eq!(block.word(8), 0x0f0e_0d0c_0b0a_0908);
+        assert_eq!(block.half(20), 0x1716_1514);
+        assert_eq!(block.byte(69), 69);
+    }
+
+    #[test]
+    fn the_last_number_of_a_block_is_a_whole_one() {
+        let block = counting();
+        assert_eq!(block.word(120), 0x7f7e_7d7c_7b7a_7978);
+        assert_eq!(block.half(124), 0x7f7e_7d7c);
+        assert_eq!(block.byte(127), 127);
+    }
+
+    #[test]
+    fn a_word_is_read_where_it_is() {
+        let memory = FakeMemory::default().word(ADDRESS, 0x0123_4567_89ab_cdef);
+        assert_eq!(memory.read_word(ADDRESS), Some(0x0123_4567_89ab_cdef));
+    }
+
+    #[test]
+    fn a_word_of_which_a_byte_is_missing_is_no_word() {
+        let memory = FakeMemory::default().bytes(ADDRESS, &[1; 7]);
+        assert_eq!(memory.read_word(ADDRESS), None);
+        assert_eq!(memory.word(ADDRESS + 8, 1).read_word(ADDRESS), None);
+    }
+
+    #[test]
+    fn a_read_fills_as_much_of_a_block_as_was_asked_for() {
+        let memory = FakeMemory::default().bytes(ADDRESS, &[0xff; 100]);
+        let mut block = counting();
+        assert!(memory.read_into::<80, _>(ADDRESS, &mut block));
+        assert_eq!([block.byte(79), block.byte(80)], [0xff, 80]);
+    }
+
+    #[test]
+    fn a_read_that_fails_leaves_zeros() {
+        let mut block = counting();
+        assert!(!FakeMemory::default().read_into::<80, _>(ADDRESS, &mut block));
+        assert_eq!([block.byte(0), block.byte(79), block.byte(80)], [0, 0, 80]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_offset_leads_out_of_a_block(offset: u16) {
+            let mut block = counting();
+            let [word, half, byte] = [!7, !3, !0].map(|mask| (usize::from(offset) % 128) & mask);
+            let bytes = *block.bytes_mut();
+
+            prop_assert_eq!(&block.word(offset).to_le_bytes(), &bytes[word..word + 8]);
+            prop_assert_eq!(&block.half(offset).to_le_bytes(), &bytes[half..half + 4]);
+            prop_assert_eq!(block.byte(offset), bytes[byte]);
+        }
+    }
+}

@@ -5,6 +5,9 @@ use crate::{
     memory::{Block, ReadMemory},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// How many frames a stack keeps; the outermost ones are cut off beyond it.
 pub const MAX_FRAMES: usize = 128;
 
