@@ -23,8 +23,9 @@ const MAGIC: u16 = 0xeb9f;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 
-/// How deep anonymous members may nest; the kernel's do two or three levels.
-const MAX_NESTING: u32 = 8;
+/// How many anonymous members of a structure are looked into, on all levels together; the kernel's
+/// largest structures have a few dozen.
+const MAX_ANONYMOUS: usize = 256;
 
 /// The types of a kernel.
 pub struct Btf<'a> {
@@ -40,6 +41,17 @@ struct Type<'a> {
     /// The offsets of members share their word with bit field sizes.
     has_bit_fields: bool,
     members: &'a [u8],
+}
+
+impl Type<'_> {
+    /// The part of a member's last word that is its offset.
+    const fn offset_mask(self) -> u32 {
+        if self.has_bit_fields {
+            0x00ff_ffff
+        } else {
+            u32::MAX
+        }
+    }
 }
 
 impl<'a> Btf<'a> {
@@ -71,7 +83,7 @@ impl<'a> Btf<'a> {
         self.types
             .iter()
             .filter(|each| each.kind == KIND_STRUCT && self.is_named(each.name, structure))
-            .find_map(|each| self.member_bits(each, member, 0))
+            .find_map(|each| self.member_bits(each, member))
             .map(|(bits, _)| bits / 8)
             .ok_or_else(|| no_member(structure, member))
     }
@@ -88,35 +100,34 @@ impl<'a> Btf<'a> {
                 .types
                 .iter()
                 .find(|each| each.kind == KIND_STRUCT && self.is_named(each.name, structure))?;
-            let (outer_bits, outer_type) = self.member_bits(found, outer, 0)?;
-            let (inner_bits, _) = self.member_bits(self.type_of(outer_type)?, inner, 0)?;
-            Some((outer_bits + inner_bits) / 8)
+            let (outer_bits, outer_type) = self.member_bits(found, outer)?;
+            let (inner_bits, _) = self.member_bits(self.type_of(outer_type)?, inner)?;
+            Some(outer_bits.checked_add(inner_bits)? / 8)
         };
         nested().ok_or_else(|| no_member(structure, &format!("{outer}.{inner}")))
     }
 
     /// Where a member starts, in bits, and the id of its type; members of anonymous structures
     /// and unions count as the outer one's.
-    fn member_bits(&self, of: &Type<'a>, name: &str, nesting: u32) -> Option<(u32, u32)> {
-        if nesting > MAX_NESTING {
-            return None;
-        }
-        for entry in of.members.chunks_exact(12) {
-            let (entry_name, entry_type) = (word(entry, 0)?, word(entry, 4)?);
-            let mask = if of.has_bit_fields {
-                0x00ff_ffff
-            } else {
-                u32::MAX
-            };
-            let bits = word(entry, 8)? & mask;
-            if self.is_named(entry_name, name) {
-                return Some((bits, entry_type));
-            }
-            if entry_name == 0
-                && let Some(inner) = self.type_of(entry_type)
-                && let Some((inner_bits, found)) = self.member_bits(inner, name, nesting + 1)
-            {
-                return Some((bits.checked_add(inner_bits)?, found));
+    fn member_bits(&self, of: &Type<'a>, name: &str) -> Option<(u32, u32)> {
+        // What to look into, and where it starts. A list, because hostile structures can hold
+        // themselves.
+        let mut open = vec![(*of, 0_u32)];
+        let mut next = 0;
+        while let Some(&(aggregate, start)) = open.get(next) {
+            next += 1;
+            for entry in aggregate.members.chunks_exact(12) {
+                let (entry_name, entry_type) = (word(entry, 0)?, word(entry, 4)?);
+                let bits = start.checked_add(word(entry, 8)? & aggregate.offset_mask())?;
+                if self.is_named(entry_name, name) {
+                    return Some((bits, entry_type));
+                }
+                if entry_name == 0
+                    && open.len() <= MAX_ANONYMOUS
+                    && let Some(inner) = self.type_of(entry_type)
+                {
+                    open.push((*inner, bits));
+                }
             }
         }
         None
@@ -188,19 +199,27 @@ mod tests {
 
     use super::*;
 
+    const fn aggregate(members: u32) -> u32 {
+        (KIND_STRUCT << 24) | members
+    }
+
     /// `struct outer { int a; struct { int b; }; struct inner c; }` and
     /// `struct inner { int d; int e; }`.
     fn example() -> Vec<u8> {
-        let strings = b"\0outer\0a\0b\0inner\0c\0d\0e\0";
-        let aggregate = |members: u32| (KIND_STRUCT << 24) | members;
         #[rustfmt::skip]
-        let types: Vec<u32> = vec![
+        let types = [
             0, 1 << 24, 4, 0,                                   // 1: int
             0, aggregate(1), 4, 9, 1, 0,                        // 2: anonymous { int b }
             11, aggregate(2), 8, 19, 1, 0, 21, 1, 32,           // 3: inner { int d; int e }
             1, aggregate(3), 16, 7, 1, 0, 0, 2, 32, 17, 3, 64,  // 4: outer
         ];
-        let types: Vec<u8> = types.into_iter().flat_map(u32::to_le_bytes).collect();
+        type_information(&types)
+    }
+
+    /// The types are made of these words.
+    fn type_information(types: &[u32]) -> Vec<u8> {
+        let strings = b"\0outer\0a\0b\0inner\0c\0d\0e\0";
+        let types: Vec<u8> = types.iter().copied().flat_map(u32::to_le_bytes).collect();
         let lengths = [24, 0, types.len(), types.len(), strings.len()];
         let mut bytes = vec![0x9f, 0xeb, 1, 0];
         bytes.extend(
@@ -234,6 +253,29 @@ mod tests {
             error.to_string(),
             "the kernel's type information has no `outer.z`"
         );
+    }
+
+    #[test]
+    fn offsets_whose_sum_is_too_large_are_refused() {
+        #[rustfmt::skip]
+        let bytes = type_information(&[
+            11, aggregate(1), 8, 19, 1, u32::MAX,  // 1: inner { int d }, far away
+            1, aggregate(1), 16, 17, 1, u32::MAX,  // 2: outer { inner c }, far away
+        ]);
+        let found = Btf::parse(&bytes)
+            .unwrap()
+            .offset_of_nested("outer", "c", "d");
+        assert_eq!(found, Err(no_member("outer", "c.d")));
+    }
+
+    #[test]
+    fn structures_that_hold_themselves_many_times_over_are_searched_to_an_end() {
+        let members = 500;
+        let mut types = vec![1, aggregate(members), 8];
+        types.extend((0..members).flat_map(|_| [0, 1, 0]));
+        let bytes = type_information(&types);
+        let found = Btf::parse(&bytes).unwrap().offset_of("outer", "z");
+        assert_eq!(found, Err(no_member("outer", "z")));
     }
 
     proptest! {
