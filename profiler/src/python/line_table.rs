@@ -43,14 +43,15 @@ impl LineTable {
     /// A frame that has not run yet stands just before the first instruction: it is on the
     /// first line.
     pub fn line_at(&self, offset: i32) -> Option<u32> {
-        if (-CODE_UNIT..0).contains(&i64::from(offset)) {
-            return Some(self.first_line);
-        }
-        let offset = u32::try_from(offset).ok()?;
-        let line = match self.format {
-            LineTableFormat::Increments => self.by_increments(offset),
-            LineTableFormat::Ranges => self.by_ranges(offset)?,
-            LineTableFormat::Locations => self.by_locations(offset)?,
+        let line = if (-CODE_UNIT..0).contains(&i64::from(offset)) {
+            i64::from(self.first_line)
+        } else {
+            let offset = u32::try_from(offset).ok()?;
+            match self.format {
+                LineTableFormat::Increments => self.by_increments(offset),
+                LineTableFormat::Ranges => self.by_ranges(offset)?,
+                LineTableFormat::Locations => self.by_locations(offset)?,
+            }
         };
         u32::try_from(line).ok().filter(|&line| line != 0)
     }
@@ -259,6 +260,12 @@ mod tests {
     #[test]
     fn a_line_below_one_is_no_line() {
         check(Increments, &[0, 0x80], &[(0, None)]);
+    }
+
+    #[test]
+    fn a_first_line_of_zero_is_no_line_even_before_the_first_instruction() {
+        let table = LineTable::new(Locations, 0, Vec::new());
+        assert_eq!(table.line_at(-2), None);
     }
 
     proptest! {
