@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::selection::Part;
-use crate::profile::{Census, Metered, ProcessRecord};
+use crate::profile::{Census, Metered, ProcessRecord, own_time};
 
 /// Probes take a moment to open: a gap up to this long is no gap if the process ran much longer.
 const OPENING: Duration = Duration::from_millis(500);
@@ -19,6 +19,8 @@ pub(super) struct Observation {
     pub(super) pools: Duration,
     /// Processor time that probes took.
     pub(super) cost: Duration,
+    /// The time that counts as the process's own.
+    pub(super) own: Duration,
 }
 
 impl Observation {
@@ -31,8 +33,12 @@ impl Observation {
         let since = base.map_or(process.started, |base| base.time);
         let nothing = Census::default();
         let before = base.copied().unwrap_or(&nothing);
+        let span = last.time.saturating_sub(since);
+        // What the process had used before the first census is not known to be of this part.
+        let used = base.or(censuses.first()).map_or(last.cpu, |base| base.cpu);
         Self {
-            span: last.time.saturating_sub(since),
+            span,
+            own: own_time(last.cpu.saturating_sub(used), span),
             blocks: last.blocks_observed.saturating_sub(before.blocks_observed),
             pools: last.pools_observed.saturating_sub(before.pools_observed),
             cost: last.probe_cost.saturating_sub(before.probe_cost),
@@ -45,6 +51,7 @@ impl Observation {
         self.blocks += other.blocks.min(other.span);
         self.pools += other.pools.min(other.span);
         self.cost += other.cost;
+        self.own += other.own;
     }
 
     /// For which part of the time blocks over 512 bytes were observed, up to one. Where nothing
@@ -77,10 +84,10 @@ impl Observation {
         if fraction > 0.0 { 1.0 / fraction } else { 1.0 }
     }
 
-    /// The share of the time that probes took, in percent.
+    /// The share of the processes' own time that probes took, in percent.
     pub(super) fn overhead_percent(&self) -> Option<f64> {
-        let is_known = !self.span.is_zero();
-        is_known.then(|| 100.0 * self.cost.as_secs_f64() / self.span.as_secs_f64())
+        let is_known = !self.own.is_zero();
+        is_known.then(|| 100.0 * self.cost.as_secs_f64() / self.own.as_secs_f64())
     }
 }
 
@@ -94,6 +101,7 @@ mod tests {
             blocks: Duration::from_millis(observed),
             pools: Duration::from_millis(span),
             cost: Duration::ZERO,
+            own: Duration::from_millis(span),
         }
     }
 

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     probe::{Links, Probe, ProbeError, ProcessCounters},
     process::{census::Figures, identity::Identity},
-    profile::{Census, ProcessKey},
+    profile::{Census, ProcessKey, own_time},
     python::pools::{PoolCensus, Pools},
     source::{Plan, SiteClass},
     units::Pid,
@@ -190,9 +190,7 @@ impl CostLedger {
         costs
     }
 
-    /// The time that the process had for itself since the last call: what it spent on processors,
-    /// or what the clock says if that is more, because a process that waits is not slowed down by
-    /// much.
+    /// The time that the process had for itself since the last call.
     fn time_passed(&mut self, pid: Pid, now: Duration, costs: Costs) -> Duration {
         let cpu = Figures::read(pid, false).map_or(self.cpu, |figures| figures.cpu);
         let spent = if self.cpu.is_zero() {
@@ -203,6 +201,6 @@ impl CostLedger {
         let passed = now.saturating_sub(self.paid_until);
         self.cpu = cpu;
         self.paid_until = now;
-        spent.max(passed).saturating_sub(costs.total())
+        own_time(spent, passed).saturating_sub(costs.total())
     }
 }

@@ -39,6 +39,15 @@ const PAGE_FAULT_PERIOD: u64 = 61;
 /// How often the ring is emptied.
 const DRAIN_PERIOD: Duration = Duration::from_millis(50);
 
+/// How long records are taken in before costs are looked at again.
+const DRAIN_TIME: Duration = Duration::from_millis(5);
+
+/// How many records are taken in between two looks at the clock.
+const DRAIN_BATCH: usize = 64;
+
+/// How long an interval may wait for the ring to be empty.
+const MAX_DRAIN: Duration = Duration::from_millis(300);
+
 /// How often the recording grows by an interval.
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -129,6 +138,8 @@ struct Recorder {
     backlog: Vec<Interval>,
     last_losses: Losses,
     interval_start: Duration,
+    /// Whether the ring still held records when it was looked at last.
+    is_behind: bool,
     launched: Option<Launched>,
 }
 
@@ -180,6 +191,7 @@ impl Recorder {
             backlog: Vec::new(),
             last_losses: Losses::default(),
             interval_start: Duration::ZERO,
+            is_behind: false,
             launched,
         })
     }
@@ -231,32 +243,52 @@ impl Recorder {
         }
     }
 
-    /// Takes in everything that the kernel half has sent, and looks after what depends on time.
+    /// Takes in what the kernel half has sent, and looks after what depends on time.
     fn drain(&mut self) {
-        while let Some(record) = self.tracker.probe.next_record() {
-            match record {
-                Some(record) => self.tracker.take(&record),
-                None => self.tracker.losses.add(Loss::BadRecord, 1),
-            }
-        }
+        self.is_behind = !self.take_records();
         self.tracker.pay(self.started.elapsed());
         if self.tracker.is_anything_starting() {
             self.tracker.look_after_starting(self.started.elapsed());
         }
     }
 
+    /// Takes in records until the ring is empty, which it says, or until some time has passed: if
+    /// they come faster than they can be taken in, it is time to close probes.
+    fn take_records(&mut self) -> bool {
+        let start = Instant::now();
+        while start.elapsed() < DRAIN_TIME {
+            for _ in 0..DRAIN_BATCH {
+                match self.tracker.probe.next_record() {
+                    Some(Some(record)) => self.tracker.take(&record),
+                    Some(None) => self.tracker.losses.add(Loss::BadRecord, 1),
+                    None => return true,
+                }
+            }
+        }
+        false
+    }
+
+    /// Empties the ring, as far as that is possible in reasonable time.
+    fn drain_all(&mut self) {
+        let start = Instant::now();
+        self.drain();
+        while self.is_behind && start.elapsed() < MAX_DRAIN {
+            self.drain();
+        }
+    }
+
     /// How soon to look again: when the ring wants to be emptied, or probes to be closed.
     fn next_drain(&self) -> Duration {
-        self.tracker
-            .check_within()
-            .unwrap_or(DRAIN_PERIOD)
-            .min(DRAIN_PERIOD)
+        if self.is_behind {
+            return Duration::ZERO;
+        }
+        self.tracker.check_within().unwrap_or(DRAIN_PERIOD).min(DRAIN_PERIOD)
     }
 
     fn record_interval(&mut self, observer: &mut dyn Observer, with_changes: bool) {
         let now = self.started.elapsed();
         if with_changes {
-            self.drain();
+            self.drain_all();
             self.tracker.look_into_heaps();
         }
         let mut interval = self.tracker.books.take_interval(self.interval_start, now);
