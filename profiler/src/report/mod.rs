@@ -1,5 +1,6 @@
 //! Findings for people and for programs: text, JSON and flamegraphs, as functions of their input.
 
+mod diagnosis;
 mod flamegraph;
 mod json;
 mod place;
@@ -9,6 +10,7 @@ mod sample;
 mod screen;
 mod text;
 
+pub use diagnosis::{Check, Diagnosis, Status, Topic};
 pub use flamegraph::{Colors, FlamegraphOptions, ReportError, flamegraph};
 pub use json::json;
 pub use place::{Owner, Places};
