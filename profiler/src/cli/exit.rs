@@ -15,9 +15,9 @@ const FAILURE: u8 = 1;
 /// Wrong use.
 const MISUSE: u8 = 2;
 /// This host or user may not.
-const REFUSED: u8 = 3;
+pub(super) const REFUSED: u8 = 3;
 /// The target cannot be profiled.
-const BAD_TARGET: u8 = 4;
+pub(super) const BAD_TARGET: u8 = 4;
 /// The recording or file is unreadable.
 const BAD_RECORDING: u8 = 5;
 

@@ -88,7 +88,7 @@ pub enum ProbeError {
 impl ProbeError {
     /// Whether the cause is that the user or the host may not, as opposed to a broken object.
     pub fn is_refusal(&self) -> bool {
-        io_error(self).is_some_and(|error| {
+        self.system_error().is_some_and(|error| {
             matches!(
                 error.kind(),
                 io::ErrorKind::PermissionDenied
@@ -97,16 +97,16 @@ impl ProbeError {
             )
         })
     }
-}
 
-/// The innermost error of the system, if there is one.
-fn io_error(error: &ProbeError) -> Option<&io::Error> {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(current) = source {
-        if let Some(found) = current.downcast_ref::<io::Error>() {
-            return Some(found);
+    /// What the system said, if it was the system that refused.
+    pub fn system_error(&self) -> Option<&io::Error> {
+        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(current) = source {
+            if let Some(found) = current.downcast_ref::<io::Error>() {
+                return Some(found);
+            }
+            source = current.source();
         }
-        source = current.source();
+        None
     }
-    None
 }

@@ -135,7 +135,8 @@ fn with_tracefs<T: Send>(
     })
 }
 
-fn is_tracefs_mounted() -> bool {
+/// Whether the host has mounted tracefs, and this user can look into it.
+pub fn is_tracefs_mounted() -> bool {
     [TRACEFS, "/sys/kernel/debug/tracing"]
         .into_iter()
         .any(|path| Path::new(path).join("events").is_dir())

@@ -3,6 +3,7 @@
 
 mod channel;
 mod cost;
+mod doctor;
 mod error;
 mod followed;
 mod launch;
@@ -12,6 +13,7 @@ mod recorder;
 mod tracker;
 
 pub use cost::{CostModel, Costs};
+pub use doctor::examine;
 pub use error::SessionError;
 pub use launch::{HANDSHAKE_VERB, become_command};
 pub use options::{Options, Target, Traffic};

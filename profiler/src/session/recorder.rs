@@ -30,11 +30,11 @@ use crate::{
 };
 
 /// Bytes of the ring buffer: a second of twenty thousand events with stacks, for each 40 MB.
-const RING_BYTES: u32 = 1 << 24;
+pub(super) const RING_BYTES: u32 = 1 << 24;
 
 /// One page fault in so many is looked at. A prime, so that regular strides through memory do
 /// not always hit the same place.
-const PAGE_FAULT_PERIOD: u64 = 61;
+pub(super) const PAGE_FAULT_PERIOD: u64 = 61;
 
 /// How often the ring is emptied.
 const DRAIN_PERIOD: Duration = Duration::from_millis(50);
