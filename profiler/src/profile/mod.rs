@@ -7,7 +7,9 @@ mod losses;
 mod recorded;
 mod stack;
 
-pub use interval::{Census, Change, Counters, Interval, Lifecycle, LifecycleKind, Metered, own_time};
+pub use interval::{
+    Census, Change, Counters, Interval, Lifecycle, LifecycleKind, Metered, own_time,
+};
 pub use losses::Losses;
 pub use recorded::{Facts, ProcessKey, ProcessRecord, Recorded};
 pub use stack::{Frame, FrameId, StackId, StackTable};

@@ -202,7 +202,8 @@ impl Intervals {
     fn read_censuses(&mut self, connection: &Connection) -> Result<(), Fault> {
         let sql = "SELECT interval, process, time_ns, rss, pss, uss, anonymous, swap, threads, \
                    cpu_ns, pymalloc_live, pymalloc_arenas, probe_runs, probe_cost_ns, \
-                   blocks_observed_ns, pools_observed_ns FROM census ORDER BY interval, process, time_ns";
+                   blocks_observed_ns, pools_observed_ns FROM census \
+                   ORDER BY interval, process, time_ns";
         let mut keys = Ascending::default();
         each_row(connection, "census", sql, |fields| {
             let (interval, process) = self.place(fields)?;

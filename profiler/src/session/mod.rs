@@ -7,9 +7,11 @@ mod doctor;
 mod error;
 mod followed;
 mod launch;
+mod naming;
 mod options;
 mod pace;
 mod recorder;
+mod signals;
 mod tracker;
 
 pub use cost::{CostModel, Costs};

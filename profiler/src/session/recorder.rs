@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 use profiler_common::loss::Loss;
 use rustix::{
     param::page_size,
@@ -14,13 +14,12 @@ use rustix::{
 };
 use tokio::{
     io::unix::AsyncFd,
-    signal::unix::{Signal, SignalKind, signal},
     time::{Interval as Ticker, MissedTickBehavior, interval, sleep},
 };
 
 use super::{
     Options, SessionError, Target, cost::CostModel, followed::Followed, launch::Launched,
-    own_file_offset, tracker::Tracker,
+    naming::TargetName, own_file_offset, signals::Signals, tracker::Tracker,
 };
 use crate::{
     probe::{Links, LoadOptions, Probe, calibrate},
@@ -282,7 +281,10 @@ impl Recorder {
         if self.is_behind {
             return Duration::ZERO;
         }
-        self.tracker.check_within().unwrap_or(DRAIN_PERIOD).min(DRAIN_PERIOD)
+        self.tracker
+            .check_within()
+            .unwrap_or(DRAIN_PERIOD)
+            .min(DRAIN_PERIOD)
     }
 
     fn record_interval(&mut self, observer: &mut dyn Observer, with_changes: bool) {
@@ -397,62 +399,6 @@ fn sampling_note(what: &str, sampled: &[Pid]) -> Option<String> {
     ))
 }
 
-/// How the target is called in titles and file names.
-struct TargetName {
-    text: String,
-    stem: String,
-}
-
-impl TargetName {
-    fn of(target: &Target) -> Result<Self, SessionError> {
-        match target {
-            Target::Attach { pids } => {
-                let mut texts = Vec::new();
-                let mut stem = String::new();
-                for pid in pids {
-                    let identity = crate::process::check(*pid)?;
-                    if stem.is_empty() {
-                        stem = format!("{}-{pid}", file_name_part(&identity.name));
-                    }
-                    texts.push(format!("{} (pid {pid})", identity.command));
-                }
-                Ok(Self {
-                    text: texts.join(", "),
-                    stem,
-                })
-            }
-            Target::Launch { command } => {
-                let program = command.first().map_or("", String::as_str);
-                let name = program.rsplit('/').next().unwrap_or_default();
-                let stem = format!("{}-{}", file_name_part(name), std::process::id());
-                Ok(Self {
-                    text: command.join(" "),
-                    stem,
-                })
-            }
-        }
-    }
-
-    fn default_path(&self) -> PathBuf {
-        let time = Timestamp::now()
-            .to_zoned_datetime(TimeZone::system())
-            .strftime("%Y%m%dT%H%M%S");
-        PathBuf::from(format!("heaptide-{}-{time}.heaptide", self.stem))
-    }
-}
-
-/// What of a process's name can stand in a file's.
-fn file_name_part(name: &str) -> String {
-    let kept = |c: char| {
-        if c.is_ascii_alphanumeric() || "._-".contains(c) {
-            c
-        } else {
-            '_'
-        }
-    };
-    name.chars().map(kept).collect()
-}
-
 fn facts(options: &Options, target: &str) -> Facts {
     Facts {
         heaptide: env!("CARGO_PKG_VERSION").to_owned(),
@@ -480,29 +426,4 @@ fn ticker(period: Duration) -> Ticker {
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticker.reset();
     ticker
-}
-
-/// The signals that end a recording, or are passed on to a launched command.
-struct Signals([(SignalKind, Signal); 4]);
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        let listen = |kind| signal(kind).map(|signal| (kind, signal));
-        Ok(Self([
-            listen(SignalKind::interrupt())?,
-            listen(SignalKind::terminate())?,
-            listen(SignalKind::hangup())?,
-            listen(SignalKind::quit())?,
-        ]))
-    }
-
-    async fn next(&mut self) -> SignalKind {
-        let [(a, first), (b, second), (c, third), (d, fourth)] = &mut self.0;
-        tokio::select! {
-            _ = first.recv() => *a,
-            _ = second.recv() => *b,
-            _ = third.recv() => *c,
-            _ = fourth.recv() => *d,
-        }
-    }
 }

@@ -1,45 +1,34 @@
 //! All processes that are followed: found, met as children, measured, and let go.
 
+mod arrivals;
+
 use std::{
     collections::HashMap,
-    rc::Rc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use profiler_common::{config::ProcessConfig, loss::Loss};
+use profiler_common::loss::Loss;
 use rustix::param::page_size;
 
+use self::arrivals::{Starting, heap_end};
 use super::{
-    Options, SessionError,
+    Options,
     cost::CostModel,
     followed::{Followed, Limits},
-    own_file_offset,
 };
 use crate::{
     aggregate::Books,
-    probe::{Happening, Links, Probe, ProbeError, Record, return_probes_are_safe},
+    probe::{Happening, Links, Probe, ProbeError, Record},
     process::{
-        self,
         heap::{self, HeapBlock, Liveness},
-        identity::{self, Identity},
+        identity::Identity,
         memory::Memory,
     },
-    profile::{Lifecycle, LifecycleKind, Losses, ProcessKey, ProcessRecord},
-    source::{Plan, PlanError, Planner, Traced, Translator},
+    profile::{Lifecycle, LifecycleKind, Losses, ProcessRecord},
+    source::{Planner, Translator},
     units::Pid,
 };
-
-/// For how long a new program may take to become a Python that can be measured: it loads its
-/// libraries and initialises its runtime first.
-const START_PATIENCE: Duration = Duration::from_secs(5);
-
-/// The seccomp mode of a process with a filter.
-const SECCOMP_FILTER: u32 = 2;
-
-/// The configuration of a program that may become a Python: measured, with no stack to be found.
-/// The address is never mapped.
-const NOT_YET_PYTHON: u64 = 8;
 
 /// All processes that are followed.
 pub(super) struct Tracker {
@@ -62,15 +51,6 @@ pub(super) struct Tracker {
     start_ns: u64,
 }
 
-/// A program that may become a Python that can be measured.
-struct Starting {
-    pid: Pid,
-    since: Instant,
-    /// Nothing of a launched command may be missed; a worker's helper program is of no interest
-    /// before it is known to be Python.
-    eagerly: bool,
-}
-
 impl Tracker {
     pub(super) fn new(probe: Probe, model: CostModel, options: &Options, start_ns: u64) -> Self {
         Self {
@@ -91,160 +71,6 @@ impl Tracker {
             return_probes_are_safe: None,
             start_ns,
         }
-    }
-
-    /// Follows a process that the user named, which must be a Python that can be measured.
-    pub(super) fn attach(&mut self, pid: Pid) -> Result<(), SessionError> {
-        if self.followed.contains_key(&pid) {
-            return Ok(());
-        }
-        let identity = process::check(pid)?;
-        let plan = self.plan(&identity).map_err(SessionError::Target)?;
-        self.meet(identity, LifecycleKind::Attached, Duration::ZERO);
-        self.measure(pid, plan, Duration::ZERO)?;
-        if self.children {
-            self.attach_descendants(pid);
-        }
-        Ok(())
-    }
-
-    /// Follows a command that is about to be executed by the process `pid`.
-    pub(super) fn launch(&mut self, pid: Pid) -> Result<(), SessionError> {
-        let identity = process::check(pid)?;
-        self.meet(identity, LifecycleKind::Attached, Duration::ZERO);
-        self.probe.follow(pid, &ProcessConfig::default())?;
-        self.probe.follow_thread(pid.0)?;
-        self.starting.push(Starting {
-            pid,
-            since: Instant::now(),
-            eagerly: true,
-        });
-        Ok(())
-    }
-
-    /// Follows the descendants that a process has already. Those to come are met through their
-    /// parents, which are followed by then.
-    fn attach_descendants(&mut self, pid: Pid) {
-        loop {
-            let unmet: Vec<Pid> = identity::descendants(pid)
-                .into_iter()
-                .filter(|child| !self.followed.contains_key(child))
-                .collect();
-            if unmet.is_empty() {
-                return;
-            }
-            for child in unmet {
-                // One that has just ended needs no following.
-                let Ok(identity) = Identity::read(child) else {
-                    continue;
-                };
-                let plan = self.plan(&identity);
-                self.meet(identity, LifecycleKind::Attached, Duration::ZERO);
-                match plan {
-                    Ok(plan) => drop(self.measure(child, plan, Duration::ZERO)),
-                    Err(_not_python) => self.watch(child),
-                }
-            }
-        }
-    }
-
-    /// How a process can be measured without harm.
-    fn plan(&mut self, identity: &Identity) -> Result<Plan, PlanError> {
-        let plan = self.planner.plan(identity)?;
-        let is_filtered = identity.seccomp == SECCOMP_FILTER;
-        if is_filtered && !self.return_probes_are_safe() {
-            return Ok(plan.without_blocks());
-        }
-        Ok(plan)
-    }
-
-    /// Whether a return probe leaves a process under a seccomp filter alive; tried out once.
-    fn return_probes_are_safe(&mut self) -> bool {
-        if let Some(safe) = self.return_probes_are_safe {
-            return safe;
-        }
-        let tried = return_probes_are_safe(&mut self.probe, own_file_offset);
-        let safe = match tried {
-            Ok((safe, links)) => {
-                self.detach_later(links);
-                safe
-            }
-            Err(_not_tried) => false,
-        };
-        self.return_probes_are_safe = Some(safe);
-        safe
-    }
-
-    /// Follows a process of which only the lifecycle matters.
-    fn watch(&mut self, pid: Pid) {
-        if self.probe.follow(pid, &ProcessConfig::default()).is_err() {
-            self.losses.add(Loss::ProcessTableFull, 1);
-        }
-    }
-
-    /// Gives a process its place in the recording.
-    fn meet(&mut self, identity: Identity, kind: LifecycleKind, time: Duration) -> ProcessKey {
-        let key = ProcessKey(u32::try_from(self.records.len()).expect("fewer than 2^32 processes"));
-        self.records.push(ProcessRecord {
-            pid: identity.pid,
-            inner_pid: identity.inner_pid,
-            parent: identity.parent,
-            command: identity.command.clone(),
-            python: None,
-            started: time,
-            ended: None,
-        });
-        self.lifecycles.push(Lifecycle {
-            process: key,
-            time,
-            kind,
-        });
-        self.followed
-            .insert(identity.pid, Followed::new(key, identity, self.limits));
-        key
-    }
-
-    /// Starts to measure a process that was met.
-    fn measure(&mut self, pid: Pid, plan: Plan, now: Duration) -> Result<(), SessionError> {
-        let Some(key) = self.followed.get(&pid).map(|followed| followed.key) else {
-            return Ok(());
-        };
-        for tid in identity::threads(pid) {
-            if self.probe.follow_thread(tid).is_err() {
-                self.losses.add(Loss::ThreadTableFull, 1);
-            }
-        }
-        self.probe.follow(pid, &plan.config)?;
-        self.notes.extend(
-            plan.notes
-                .iter()
-                .map(|note| format!("process {pid}: {note}")),
-        );
-        self.records[key.0 as usize].python = Some(plan.interpreter.version.to_string());
-        self.books.open(key, heap_end(pid));
-        self.trace(pid, key, &plan);
-        self.open_probes(pid, plan, now);
-        Ok(())
-    }
-
-    fn trace(&mut self, pid: Pid, key: ProcessKey, plan: &Plan) {
-        let interpreter = Some(Rc::clone(&plan.interpreter));
-        self.translator.trace(
-            pid,
-            Traced {
-                key,
-                memory: plan.memory.clone(),
-                interpreter,
-            },
-        );
-    }
-
-    /// Opens the probes of a process that has just got its plan.
-    fn open_probes(&mut self, pid: Pid, plan: Plan, now: Duration) {
-        if let Some(followed) = self.followed.get_mut(&pid) {
-            followed.plan = Some(plan);
-        }
-        self.pay_for(pid, now);
     }
 
     fn pay_for(&mut self, pid: Pid, now: Duration) {
@@ -361,23 +187,6 @@ impl Tracker {
         });
     }
 
-    /// Measures what a command does before its Python can be seen.
-    fn measure_before_python(&mut self, pid: Pid, key: ProcessKey) {
-        let config = ProcessConfig {
-            threads_head: NOT_YET_PYTHON,
-            ..ProcessConfig::default()
-        };
-        if self.probe.follow(pid, &config).is_ok() {
-            self.books.open(key, heap_end(pid));
-            let traced = Traced {
-                key,
-                memory: Memory::of(pid),
-                interpreter: None,
-            };
-            self.translator.trace(pid, traced);
-        }
-    }
-
     fn exited(&mut self, pid: Pid, time: Duration) {
         let Some(mut followed) = self.followed.remove(&pid) else {
             return;
@@ -391,39 +200,6 @@ impl Tracker {
         self.lifecycles.push(exited);
         self.starting.retain(|starting| starting.pid != pid);
         self.detach_later(followed.take_links());
-    }
-
-    /// Looks after programs that may have become Python by now.
-    pub(super) fn look_after_starting(&mut self, now: Duration) {
-        for starting in std::mem::take(&mut self.starting) {
-            let pid = starting.pid;
-            let waiting_for_exec = starting.eagerly;
-            let Some(followed) = self.followed.get(&pid) else {
-                continue;
-            };
-            if waiting_for_exec {
-                self.starting.push(starting);
-                continue;
-            }
-            let identity = followed.identity.clone();
-            match self.plan(&identity) {
-                Ok(plan) => {
-                    if let Err(error) = self.measure(pid, plan, now) {
-                        tracing::warn!("process {pid}: {error}");
-                    }
-                }
-                Err(error) if starting.since.elapsed() > START_PATIENCE => {
-                    tracing::info!("process {pid} is not measured: {error}");
-                    self.watch(pid);
-                }
-                Err(_too_early) => self.starting.push(starting),
-            }
-        }
-    }
-
-    /// Whether anything waits to become Python.
-    pub(super) fn is_anything_starting(&self) -> bool {
-        !self.starting.is_empty()
     }
 
     /// Books costs, and opens or closes probes so that they stay within their limits.
@@ -520,15 +296,6 @@ impl Tracker {
             let _finished: thread::Result<()> = thread.join();
         }
     }
-}
-
-/// Where the heap of a process ends now, as far as its mappings tell.
-fn heap_end(pid: Pid) -> Option<u64> {
-    let mappings = process::maps::read(pid).ok()?;
-    let heap = mappings
-        .iter()
-        .find(|mapping| mapping.kind == process::maps::MappingKind::Heap)?;
-    Some(heap.end)
 }
 
 /// Which blocks glibc does not count as handed out any more.
