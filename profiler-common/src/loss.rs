@@ -85,7 +85,7 @@ impl Loss {
             Self::LiveTableFull => "blocks not followed because the table of live blocks was full",
             Self::StackTableFull => "events without a stack because the stack table was full",
             Self::CodeUnreadable => {
-                "stacks with frames that have no name because their code was gone"
+                "stacks with a nameless frame, because its code was gone"
             }
             Self::ProbeNotAttached => "probes that could not be attached",
             Self::ProbesLate => "processes that ran before their probes were in place",

@@ -133,8 +133,8 @@ pub struct Census {
 }
 
 /// The time that counts as a process's own when costs are compared with it: what it spent on
-/// processors, because that is what probes make longer; but at least a fifth of what the clock says,
-/// because a process that mostly waits has time to spare.
+/// processors, because that is what probes make longer; but at least a fifth of what the clock
+/// says, because a process that mostly waits has time to spare.
 pub fn own_time(processor: Duration, clock: Duration) -> Duration {
     processor.max(clock / 5)
 }

@@ -127,7 +127,7 @@ fn losses_come_with_their_reasons() {
         lines[..3],
         [
             "  lost events 1,237: 1,234 events dropped because heaptide fell behind",
-            "              3 frames without a name because their code was gone",
+            "              3 stacks with a nameless frame, because its code was gone",
             "              5,000 events of threads that run no Python",
         ]
     );
