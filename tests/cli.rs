@@ -49,8 +49,10 @@ fn help_is_a_result_and_wrong_flags_are_not() {
 #[test]
 fn a_process_that_is_not_running_is_no_target() {
     // Linux has no pids as large as this.
-    heaptide(&["attach", "4194304"])
-        .expect_refusal(BAD_TARGET, &["process 4194304 is not running", "pgrep -a python"]);
+    heaptide(&["attach", "4194304"]).expect_refusal(
+        BAD_TARGET,
+        &["process 4194304 is not running", "pgrep -a python"],
+    );
 }
 
 #[test]
@@ -66,8 +68,10 @@ fn a_zombie_is_no_target() {
     let pid = zombie.id();
     let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
     waitid(WaitId::Pid(Pid::from_child(&zombie)), ended).unwrap();
-    heaptide(&["attach", &pid.to_string()])
-        .expect_refusal(BAD_TARGET, &[&pid.to_string(), "(true) has ended", "parent"]);
+    heaptide(&["attach", &pid.to_string()]).expect_refusal(
+        BAD_TARGET,
+        &[&pid.to_string(), "(true) has ended", "parent"],
+    );
     zombie.wait().unwrap();
 }
 
@@ -145,7 +149,11 @@ fn root_that_may_not_load_programs_is_refused() {
             .current_dir(folder.path()),
     );
     refused.expect_refusal(REFUSED, &["hint: "]);
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "no file was left");
+    assert_eq!(
+        fs::read_dir(folder.path()).unwrap().count(),
+        0,
+        "no file was left"
+    );
 }
 
 /// Attaches to a program with this output, which is wrong.
@@ -154,7 +162,10 @@ fn expect_bad_output(program: &Program, path: &Path, texts: &[&str]) {
     let pid = program.pid().to_string();
     let path = path.display().to_string();
     let refused = heaptide(&["attach", &pid, "-d", "1s", "-o", &path]);
-    let texts: Vec<&str> = [path.as_str()].into_iter().chain(texts.iter().copied()).collect();
+    let texts: Vec<&str> = [path.as_str()]
+        .into_iter()
+        .chain(texts.iter().copied())
+        .collect();
     refused.expect_refusal(MISUSE, &texts);
 }
 
@@ -196,7 +207,10 @@ fn an_existing_recording_is_replaced_by_force() {
 #[track_caller]
 fn expect_bad_recording(path: &Path, texts: &[&str]) {
     let name = path.display().to_string();
-    let texts: Vec<&str> = [name.as_str()].into_iter().chain(texts.iter().copied()).collect();
+    let texts: Vec<&str> = [name.as_str()]
+        .into_iter()
+        .chain(texts.iter().copied())
+        .collect();
     heaptide(&["report", &name]).expect_refusal(BAD_RECORDING, &texts);
     let drawing = path.with_extension("svg").display().to_string();
     heaptide(&["flamegraph", &name, "-o", &drawing]).expect_refusal(BAD_RECORDING, &texts);
@@ -237,7 +251,9 @@ fn a_recording_that_is_damaged_or_from_the_future_is_not_read() {
     let future = ended.folder().join("future");
     fs::write(&future, &bytes).unwrap();
     let connection = Connection::open(&future).unwrap();
-    connection.pragma_update(None, "user_version", 1_000).unwrap();
+    connection
+        .pragma_update(None, "user_version", 1_000)
+        .unwrap();
     drop(connection);
     expect_bad_recording(&future, &["format 1000", "newer"]);
 }
@@ -253,8 +269,15 @@ fn a_reader_that_has_read_enough_is_no_error() {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
         let mut report = Command::new(binary());
-        report.arg("report").arg(&ended.recording).args(["--format", format]);
-        let child = report.stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        report
+            .arg("report")
+            .arg(&ended.recording)
+            .args(["--format", format]);
+        let child = report
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{format}");
         assert_eq!(output.stderr, b"", "{format}");

@@ -19,11 +19,20 @@ pub(crate) fn binary() -> PathBuf {
         return named.into();
     }
     let test = env::current_exe().expect("this test has a file");
-    let target = test.ancestors().nth(3).expect("it is target/PROFILE/deps/TEST");
+    let target = test
+        .ancestors()
+        .nth(3)
+        .expect("it is target/PROFILE/deps/TEST");
     let built = ["debug", "release"].map(|profile| target.join(profile).join("heaptide"));
-    built.into_iter().find(|path| path.exists()).unwrap_or_else(|| {
-        panic!("there is no heaptide in {}: `cargo build`, or set HEAPTIDE_BIN", target.display())
-    })
+    built
+        .into_iter()
+        .find(|path| path.exists())
+        .unwrap_or_else(|| {
+            panic!(
+                "there is no heaptide in {}: `cargo build`, or set HEAPTIDE_BIN",
+                target.display()
+            )
+        })
 }
 
 /// What a heaptide that has ended said.
@@ -96,7 +105,10 @@ impl Heaptide {
     #[track_caller]
     pub(crate) fn attach_with(program: &Program, arguments: &[&str]) -> Self {
         let pid = program.pid().to_string();
-        let arguments: Vec<&str> = [pid.as_str()].into_iter().chain(arguments.iter().copied()).collect();
+        let arguments: Vec<&str> = [pid.as_str()]
+            .into_iter()
+            .chain(arguments.iter().copied())
+            .collect();
         Self::record("attach", &arguments)
     }
 
@@ -106,7 +118,11 @@ impl Heaptide {
         let folder = TempDir::new().expect("there is room for temporary files");
         let recording = folder.path().join("test.heaptide");
         let mut command = Command::new(binary());
-        command.arg(verb).arg("--output").arg(&recording).args(arguments);
+        command
+            .arg(verb)
+            .arg("--output")
+            .arg(&recording)
+            .args(arguments);
         Self::start(&mut command, folder, recording)
     }
 

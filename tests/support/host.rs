@@ -18,11 +18,8 @@ pub(crate) struct Python {
 const SUPPORTED: [&str; 3] = ["3.11", "3.12", "3.13"];
 
 /// The capabilities that recording needs: to load programs, to watch events, and to trace.
-const CAPABILITIES: [(u32, &str); 3] = [
-    (39, "CAP_BPF"),
-    (38, "CAP_PERFMON"),
-    (19, "CAP_SYS_PTRACE"),
-];
+const CAPABILITIES: [(u32, &str); 3] =
+    [(39, "CAP_BPF"), (38, "CAP_PERFMON"), (19, "CAP_SYS_PTRACE")];
 
 /// Says that a test is left out, or fails it where none may be.
 #[track_caller]
@@ -90,7 +87,10 @@ pub(crate) fn python() -> Option<Python> {
     if !can_record() {
         return None;
     }
-    let found = SUPPORTED.iter().rev().find_map(|version| find(version).into_iter().next());
+    let found = SUPPORTED
+        .iter()
+        .rev()
+        .find_map(|version| find(version).into_iter().next());
     if found.is_none() {
         skip("there is no CPython to measure");
     }
@@ -110,9 +110,17 @@ pub(crate) fn old_python(version: &str) -> Option<Python> {
 /// The interpreters of a version: pyenv's, and the distribution's.
 fn find(version: &str) -> Vec<Python> {
     let name = format!("python{version}");
-    let own = fs::read_dir(pyenv().join("versions")).into_iter().flatten().flatten();
+    let own = fs::read_dir(pyenv().join("versions"))
+        .into_iter()
+        .flatten()
+        .flatten();
     let mut paths: Vec<PathBuf> = own
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with(&format!("{version}.")))
+        .filter(|entry| {
+            entry
+                .file_name()
+                .to_string_lossy()
+                .starts_with(&format!("{version}."))
+        })
         .map(|entry| entry.path().join("bin").join(&name))
         .collect();
     paths.sort();

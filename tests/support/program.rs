@@ -11,7 +11,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::de::DeserializeOwned;
 
-use super::{lines::Lines, Python};
+use super::{Python, lines::Lines};
 
 /// A Python program under test, ended with all its children when the test ends.
 ///
@@ -118,7 +118,10 @@ impl Program {
         let own = maps.lines().filter(|line| !line.ends_with("[uprobes]"));
         own.filter(|line| !line.ends_with("[vsyscall]"))
             .map(|line| {
-                let range = line.split(' ').next().and_then(|range| range.split_once('-'));
+                let range = line
+                    .split(' ')
+                    .next()
+                    .and_then(|range| range.split_once('-'));
                 let (start, end) = range.expect("a line starts with a range");
                 let address = |text| u64::from_str_radix(text, 16).expect("an address");
                 address(end) - address(start)
@@ -148,8 +151,12 @@ pub(crate) fn place(program: &str, text: &str) -> Place {
     let file = script(program);
     let source = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{program}: {error}"));
     let comment = format!("  # {text}");
-    let mut found = (1..).zip(source.lines()).filter(|(_, line)| line.ends_with(&comment));
-    let (line, _) = found.next().unwrap_or_else(|| panic!("{program} has no line `{comment}`"));
+    let mut found = (1..)
+        .zip(source.lines())
+        .filter(|(_, line)| line.ends_with(&comment));
+    let (line, _) = found
+        .next()
+        .unwrap_or_else(|| panic!("{program} has no line `{comment}`"));
     assert_eq!(found.next(), None, "{program} has two lines `{comment}`");
     Place {
         file: file.display().to_string(),

@@ -97,7 +97,8 @@ impl Report {
     /// The site at a line.
     #[track_caller]
     pub(crate) fn site(&self, place: &Place) -> &Site {
-        self.find(place).unwrap_or_else(|| panic!("no site at {place:?} in {self:#?}"))
+        self.find(place)
+            .unwrap_or_else(|| panic!("no site at {place:?} in {self:#?}"))
     }
 
     /// The site at a line, if anything was seen there.
@@ -116,14 +117,19 @@ impl Report {
     #[track_caller]
     pub(crate) fn loss(&self, reason: &str) -> u64 {
         let found = self.losses.iter().find(|loss| loss.reason == reason);
-        found.unwrap_or_else(|| panic!("no loss is called {reason}")).count
+        found
+            .unwrap_or_else(|| panic!("no loss is called {reason}"))
+            .count
     }
 
     /// Checks that nothing is missing.
     #[track_caller]
     pub(crate) fn expect_no_losses(&self) {
-        let lost: Vec<&Loss> =
-            self.losses.iter().filter(|loss| loss.loses_data && loss.count > 0).collect();
+        let lost: Vec<&Loss> = self
+            .losses
+            .iter()
+            .filter(|loss| loss.loses_data && loss.count > 0)
+            .collect();
         assert!(lost.is_empty(), "{lost:?}");
     }
 }
