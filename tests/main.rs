@@ -6,4 +6,5 @@
 
 mod cli;
 mod leaks;
+mod mappings;
 mod support;
