@@ -7,4 +7,5 @@
 mod cli;
 mod leaks;
 mod mappings;
+mod processes;
 mod support;
