@@ -8,4 +8,5 @@ mod cli;
 mod leaks;
 mod mappings;
 mod processes;
+mod run;
 mod support;

@@ -26,11 +26,18 @@ impl Watched {
         let report = heaptide.stop().report();
         report.expect_no_losses();
         let process = report.process(program.pid()).mapped;
-        Self { report, process, held, grown }
+        Self {
+            report,
+            process,
+            held,
+            grown,
+        }
     }
 
     fn at(&self, comment: &str) -> u64 {
-        self.report.find(&place("maps_memory", comment)).map_or(0, |site| site.mapped)
+        self.report
+            .find(&place("maps_memory", comment))
+            .map_or(0, |site| site.mapped)
     }
 }
 

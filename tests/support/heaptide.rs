@@ -173,6 +173,14 @@ impl Heaptide {
         }
     }
 
+    /// Waits until something is in the recording, which grows by an interval each second.
+    #[track_caller]
+    pub(crate) fn wait_until_recorded(&self, mut is_there: impl FnMut(&Report) -> bool) {
+        // Each look takes some hundredths of a second.
+        let found = (0..2_000).any(|_| is_there(&Report::of(&self.recording)));
+        assert!(found, "it has not been recorded\n{}", self.said);
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
