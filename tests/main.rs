@@ -1,2 +1,12 @@
-//! x
-fn main() {}
+//! heaptide, tried from the outside: the binary, on real processes.
+//!
+//! The tests share the kernel, so they run one after another: `--test-threads=1`.
+
+#![cfg(test)]
+
+mod cli;
+mod leaks;
+mod mappings;
+mod processes;
+mod run;
+mod support;

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    io::{self, ErrorKind, IsTerminal as _, Write as _},
+    io::{self, ErrorKind, IsTerminal, Write as _},
     path::Path,
 };
 
@@ -10,14 +10,14 @@ use anyhow::Context as _;
 
 use super::{args::ColorChoice, exit::Misuse};
 
-/// Whether results are coloured.
-pub(super) fn has_color(choice: ColorChoice) -> bool {
+/// Whether what goes to a stream is coloured.
+pub(super) fn has_color(choice: ColorChoice, stream: &impl IsTerminal) -> bool {
     match choice {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
         ColorChoice::Auto => {
             let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-            !refused && io::stdout().is_terminal()
+            !refused && stream.is_terminal()
         }
     }
 }

@@ -92,7 +92,7 @@ fn print_summary(
                 .map(|svg| svg.display().to_string());
             let mut files = vec![("recording", recording.as_str())];
             files.extend(svg.as_deref().map(|svg| ("flamegraph", svg)));
-            let color = output::has_color(common.color);
+            let color = output::has_color(common.color, &std::io::stdout());
             text(
                 &subject,
                 &TextOptions {

@@ -77,7 +77,7 @@ pub(super) fn run(args: ReportArgs, common: &Common) -> anyhow::Result<ExitCode>
             text(
                 &subject,
                 &TextOptions {
-                    color: output::has_color(common.color),
+                    color: output::has_color(common.color, &std::io::stdout()),
                     files: &files,
                 },
             )

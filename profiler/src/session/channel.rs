@@ -13,6 +13,8 @@ pub(super) struct Channel {
     class: SiteClass,
     links: Links,
     throttle: Throttle,
+    /// Whether the probes were taken away though their time was not over.
+    is_interrupted: bool,
 }
 
 impl Channel {
@@ -22,6 +24,7 @@ impl Channel {
             class,
             links: Links::default(),
             throttle: Throttle::new(limit),
+            is_interrupted: false,
         }
     }
 
@@ -36,16 +39,18 @@ impl Channel {
         closed: &mut Links,
     ) -> Result<(), ProbeError> {
         match self.throttle.observe(now, passed, cost) {
-            Order::Keep => Ok(()),
             Order::Close => {
-                closed.append(self.take_links());
+                closed.append(std::mem::take(&mut self.links));
+                self.is_interrupted = false;
                 Ok(())
             }
-            Order::Open => self.open(probe, pid, plan),
+            Order::Keep if !self.is_interrupted => Ok(()),
+            Order::Keep | Order::Open => self.open(probe, pid, plan),
         }
     }
 
     fn open(&mut self, probe: &mut Probe, pid: Pid, plan: &Plan) -> Result<(), ProbeError> {
+        self.is_interrupted = false;
         for planned in plan
             .sites
             .iter()
@@ -58,8 +63,10 @@ impl Channel {
         Ok(())
     }
 
-    /// Takes the probes away, and returns them for whoever has the time to wait.
+    /// Takes the probes away, and returns them for whoever has the time to wait. If the process
+    /// goes on with another program, they come back with its plan.
     pub(super) fn take_links(&mut self) -> Links {
+        self.is_interrupted = self.throttle.is_open();
         std::mem::take(&mut self.links)
     }
 

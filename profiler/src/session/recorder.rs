@@ -140,10 +140,13 @@ struct Recorder {
     /// Whether the ring still held records when it was looked at last.
     is_behind: bool,
     launched: Option<Launched>,
+    signals: Signals,
 }
 
 impl Recorder {
     fn prepare(options: &Options, observer: &mut dyn Observer) -> Result<Self, SessionError> {
+        // Whoever reads that the recording has begun can end it from then on.
+        let signals = Signals::new().map_err(|source| SessionError::Runtime { source })?;
         // Wrong pids and files are found before anything is loaded into the kernel.
         let target = TargetName::of(&options.target)?;
         let mut facts = facts(options, &target.text);
@@ -192,6 +195,7 @@ impl Recorder {
             interval_start: Duration::ZERO,
             is_behind: false,
             launched,
+            signals,
         })
     }
 
@@ -209,7 +213,6 @@ impl Recorder {
             .map_err(runtime)?;
         // SAFETY: the descriptor is owned by the registration and never replaced.
         let mut ring = unsafe { AsyncFd::register(ring) }.map_err(|error| runtime(error.into()))?;
-        let mut signals = Signals::new().map_err(runtime)?;
         let mut intervals = ticker(INTERVAL);
         self.record_interval(observer, false);
         if let Some(launched) = &mut self.launched {
@@ -223,7 +226,7 @@ impl Recorder {
                     self.drain();
                 }
                 _ = intervals.tick() => self.record_interval(observer, true),
-                kind = signals.next() => {
+                kind = self.signals.next() => {
                     match &self.launched {
                         Some(launched) => launched.pass_on(kind),
                         None => return Ok(Ending::Interrupted),

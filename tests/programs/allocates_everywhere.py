@@ -1,0 +1,59 @@
+"""Keeps one megabyte from each kind of place that Python code can stand in."""
+
+import asyncio
+import threading
+
+from steps import take_orders
+
+MEGABYTE = 1_000_000
+kept = []
+
+
+def generate():
+    while True:
+        yield bytes(MEGABYTE)  # generator
+
+
+async def fetch():
+    await asyncio.sleep(0)
+    kept.append(bytes(MEGABYTE))  # coroutine
+
+
+def work():
+    kept.append(bytes(MEGABYTE))  # thread
+
+
+class Outer:
+    class Inner:
+        def method(self):
+            kept.append(bytes(MEGABYTE))  # method of a nested class
+
+    @classmethod
+    def make(cls):
+        kept.append(bytes(MEGABYTE))  # class method
+
+
+def enclosing():
+    def enclosed():
+        kept.append(bytes(MEGABYTE))  # enclosed function
+
+    enclosed()
+
+
+spare = lambda: kept.append(bytes(MEGABYTE))  # lambda
+
+
+def everywhere():
+    kept.append(next(generator))
+    asyncio.run(fetch())
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    Outer.Inner().method()
+    Outer.make()
+    enclosing()
+    spare()
+
+
+generator = generate()
+take_orders(everywhere=everywhere)

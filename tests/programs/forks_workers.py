@@ -1,0 +1,67 @@
+"""Forks three workers, each of which keeps memory at a line of its own when told to."""
+
+import os
+
+from steps import take_orders
+
+MEGABYTE = 1_000_000
+kept = []
+
+
+def first():
+    kept.append(bytes(1 * MEGABYTE))  # first
+
+
+def second():
+    kept.append(bytes(2 * MEGABYTE))  # second
+
+
+def third():
+    kept.append(bytes(3 * MEGABYTE))  # third
+
+
+class Worker:
+    def __init__(self, work):
+        orders, self.orders = os.pipe()
+        self.answers, answers = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self.orders)
+            while os.read(orders, 1):
+                work()
+                os.write(answers, b".")
+            os._exit(0)
+        os.close(orders)
+
+    def order(self):
+        os.write(self.orders, b".")
+        os.read(self.answers, 1)
+
+
+workers = []
+
+
+def fork():
+    workers.extend(Worker(work) for work in (first, second, third))
+    return [worker.pid for worker in workers]
+
+
+def work():
+    for worker in workers:
+        worker.order()
+
+
+def forget():
+    """Forks two hundred children that end at once."""
+    children = []
+    for _ in range(200):
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        children.append(child)
+    for child in children:
+        os.waitpid(child, 0)
+    return children
+
+
+take_orders(fork=fork, work=work, forget=forget)

@@ -1,0 +1,37 @@
+"""Has two threads that keep a megabyte when told to, one of them from the start."""
+
+import queue
+import threading
+
+from steps import take_orders
+
+kept = []
+
+
+def early(orders, answers):
+    while orders.get():
+        kept.append(bytes(1_000_000))  # the early thread
+        answers.put(len(kept))
+
+
+def late(orders, answers):
+    while orders.get():
+        kept.append(bytes(2_000_000))  # the late thread
+        answers.put(len(kept))
+
+
+class Worker:
+    def __init__(self, work):
+        self.orders, self.answers = queue.Queue(), queue.Queue()
+        threading.Thread(target=work, args=(self.orders, self.answers), daemon=True).start()
+
+    def order(self):
+        self.orders.put(True)
+        return self.answers.get()
+
+
+workers = {"early": Worker(early)}
+take_orders(
+    start=lambda: workers.update(late=Worker(late)),
+    keep=lambda name: workers[name].order(),
+)

@@ -1,0 +1,14 @@
+//! What all tests need: a program under test, heaptide beside it, and what this host can do.
+
+pub(crate) mod heaptide;
+pub(crate) mod host;
+mod lines;
+pub(crate) mod program;
+pub(crate) mod report;
+
+pub(crate) use self::{
+    heaptide::{Ended, Heaptide, Output, heaptide},
+    host::Python,
+    program::Program,
+    report::{Report, Site},
+};
