@@ -84,9 +84,7 @@ impl Loss {
             Self::ThreadTableFull => "threads not followed because the thread table was full",
             Self::LiveTableFull => "blocks not followed because the table of live blocks was full",
             Self::StackTableFull => "events without a stack because the stack table was full",
-            Self::CodeUnreadable => {
-                "stacks with a nameless frame, because its code was gone"
-            }
+            Self::CodeUnreadable => "stacks with a nameless frame, because its code was gone",
             Self::ProbeNotAttached => "probes that could not be attached",
             Self::ProbesLate => "processes that ran before their probes were in place",
             Self::ProgramSkipped => "events that the kernel did not deliver",

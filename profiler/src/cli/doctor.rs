@@ -34,7 +34,7 @@ pub(super) fn run(args: DoctorArgs, common: &Common) -> anyhow::Result<ExitCode>
     let written = if json {
         diagnosis.json()
     } else {
-        diagnosis.text(output::has_color(common.color))
+        diagnosis.text(output::has_color(common.color, &std::io::stdout()))
     };
     output::print(&written)?;
     Ok(ExitCode::from(exit_code(&diagnosis)))
