@@ -403,11 +403,22 @@ mod tests {
         let mut recorded = recorded(10);
         for interval in &mut recorded.intervals {
             interval.censuses[0].probe_cost = interval.end / 50;
+            interval.censuses[0].cpu = interval.end;
         }
         let percent = all(&recorded).measured_overhead_percent.unwrap();
         assert!((percent - 2.0).abs() < 1e-9, "{percent}");
         let percent = findings(&recorded, &between(5, 9)).measured_overhead_percent;
         assert!((percent.unwrap() - 2.0).abs() < 1e-9, "{percent:?}");
+    }
+
+    #[test]
+    fn a_process_that_waits_has_a_fifth_of_the_time_to_spare() {
+        let mut recorded = recorded(10);
+        for interval in &mut recorded.intervals {
+            interval.censuses[0].probe_cost = interval.end / 500;
+        }
+        let percent = all(&recorded).measured_overhead_percent.unwrap();
+        assert!((percent - 1.0).abs() < 1e-9, "{percent}");
     }
 
     #[test]

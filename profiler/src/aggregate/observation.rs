@@ -33,15 +33,17 @@ impl Observation {
         let since = base.map_or(process.started, |base| base.time);
         let nothing = Census::default();
         let before = base.copied().unwrap_or(&nothing);
-        let span = last.time.saturating_sub(since);
-        // What the process had used before the first census is not known to be of this part.
-        let used = base.or(censuses.first()).map_or(last.cpu, |base| base.cpu);
+        // What the process had used before its first census is not known to be of this part.
+        let costed = base.or(censuses.first()).copied().unwrap_or(last);
         Self {
-            span,
-            own: own_time(last.cpu.saturating_sub(used), span),
+            span: last.time.saturating_sub(since),
             blocks: last.blocks_observed.saturating_sub(before.blocks_observed),
             pools: last.pools_observed.saturating_sub(before.pools_observed),
-            cost: last.probe_cost.saturating_sub(before.probe_cost),
+            cost: last.probe_cost.saturating_sub(costed.probe_cost),
+            own: own_time(
+                last.cpu.saturating_sub(costed.cpu),
+                last.time.saturating_sub(costed.time),
+            ),
         }
     }
 

@@ -74,7 +74,7 @@ mod tests {
             hit: Duration::from_nanos(700),
         }
         .since(&earlier, &now);
-        assert_eq!(costs.blocks, Duration::from_micros(700 + 300));
+        assert_eq!(costs.blocks, Duration::from_millis(1));
         assert_eq!(costs.total(), Duration::from_micros(1000 + 2 + 5));
     }
 }
