@@ -141,7 +141,7 @@ fn a_program_that_becomes_another_is_no_python_any_more() {
     let heaptide = Heaptide::attach(&program);
     program.step("keep");
     heaptide.wait_until_recorded(keeps_are_known);
-    program.tell("become cat");
+    assert_eq!(program.step("become"), "became");
     assert_eq!(program.step("an echo"), "an echo");
     let report = heaptide.stop().report();
     let Process {
@@ -187,7 +187,7 @@ fn a_target_may_end_while_heaptide_attaches() {
     let folder = tempfile::TempDir::new().unwrap();
     for attempt in 0..5 {
         let mut program = Program::start(&python, "becomes_another");
-        program.tell("become true");
+        program.tell("end");
         let path = folder.path().join(attempt.to_string());
         let (pid, path) = (program.pid().to_string(), path.display().to_string());
         let output = heaptide(&["attach", &pid, "-d", "1h", "-o", &path]);

@@ -30,7 +30,8 @@ pub struct KernelLayout {
 
 /// A followed process: the value of the map `PROCESSES`, whose key is the pid.
 ///
-/// A forked child gets a copy with the counters set to zero; after `exec` all of it is zero.
+/// A forked child gets a copy with the counters set to zero; after `exec` all of it is zero, but
+/// for a program that is measured before it becomes a Python.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct ProcessConfig {
@@ -43,6 +44,29 @@ pub struct ProcessConfig {
     pub layout: InterpreterLayout,
     /// What was spent on the process, by [`Cause`]; the kernel half counts.
     pub spent: [Spent; Cause::COUNT],
+}
+
+impl ProcessConfig {
+    /// The `threads_head` of a program that may become a Python: measured, with no stack to be
+    /// found. The address is never mapped.
+    const NOT_YET_PYTHON: u64 = 8;
+
+    /// A program that is measured although it has no Python yet.
+    pub fn not_yet_python() -> Self {
+        Self {
+            threads_head: Self::NOT_YET_PYTHON,
+            ..Self::default()
+        }
+    }
+
+    /// What holds for the process after `exec`.
+    pub fn after_exec(&self) -> Self {
+        if self.threads_head == Self::NOT_YET_PYTHON {
+            Self::not_yet_python()
+        } else {
+            Self::default()
+        }
+    }
 }
 
 /// What brings a program to run for a process.

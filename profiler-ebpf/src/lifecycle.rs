@@ -55,15 +55,13 @@ pub(crate) fn forked(context: &RawTracePointContext) -> Option<()> {
 #[inline(always)]
 pub(crate) fn execed(context: &RawTracePointContext) -> Option<()> {
     let pid = current_pid();
-    PROCESSES.get_ptr(&pid)?;
+    // SAFETY: as above.
+    let config = unsafe { PROCESSES.get(&pid) }?.after_exec();
     // The thread that called exec now has the id of the process, and no Python yet.
     if THREADS.insert(&pid, &ThreadSlot::default(), 0).is_err() {
         count(Loss::ThreadTableFull);
     }
-    if PROCESSES
-        .insert(&pid, &ProcessConfig::default(), 0)
-        .is_err()
-    {
+    if PROCESSES.insert(&pid, &config, 0).is_err() {
         count(Loss::ProcessTableFull);
     }
     debug!(context, "process {} runs another program", pid);

@@ -11,4 +11,8 @@ def keep():
     kept.append(bytes(1_000_000))  # keeps
 
 
-take_orders(keep=keep, become=lambda *command: os.execvp(command[0], command))
+def become_cat():
+    os.execvp("sh", ["sh", "-c", "echo became; exec cat"])
+
+
+take_orders(keep=keep, become=become_cat, end=lambda: os._exit(0))

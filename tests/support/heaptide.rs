@@ -157,19 +157,16 @@ impl Heaptide {
         &self.recording
     }
 
-    /// Waits until heaptide says a line with this text on stderr.
+    /// Waits until heaptide, or a command that it runs, has said this on stderr.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, text: &str) {
-        loop {
+        while !self.said.contains(text) {
             let Some(line) = self.stderr.next() else {
                 let status = self.child.wait();
                 panic!("heaptide ended without `{text}`: {status:?}\n{}", self.said);
             };
             self.said.push_str(&line);
             self.said.push('\n');
-            if line.contains(text) {
-                return;
-            }
         }
     }
 

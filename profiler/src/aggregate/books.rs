@@ -46,14 +46,14 @@ impl Books {
         }
     }
 
-    /// Opens the book of a process, whose heap ends here now, if that is known.
+    /// Opens the book of a process, whose heap ends here now, if that is known. A book that is
+    /// open already goes on.
     pub fn open(&mut self, process: ProcessKey, heap_end: Option<u64>) {
-        let book = Book {
+        self.by_process.entry(process).or_insert_with(|| Book {
             blocks: LiveBlocks::new(MAX_BLOCKS),
             mappings: MappingLedger::new(self.page_size).with_break(heap_end),
             pools: PoolBook::default(),
-        };
-        self.by_process.insert(process, book);
+        });
     }
 
     /// Closes the book of a process. What it held to the end stays on record.

@@ -88,14 +88,13 @@ fn become_if_asked(arguments: &[OsString]) -> Option<ExitCode> {
         return None;
     }
     let descriptor: i32 = descriptor.to_str()?.parse().ok()?;
-    let error = become_command(descriptor, command);
-    let name = command
-        .first()
-        .map(|name| name.to_string_lossy().into_owned());
-    output::complain(&format!(
-        "error: cannot run {}: {error}",
-        name.unwrap_or_default()
-    ));
+    if let Some(error) = become_command(descriptor, command) {
+        let name = command.first().map(|name| name.to_string_lossy());
+        output::complain(&format!(
+            "error: cannot run {}: {error}",
+            name.unwrap_or_default()
+        ));
+    }
     // What a shell answers for a command that it cannot run.
     Some(ExitCode::from(127))
 }

@@ -19,9 +19,9 @@ use rustix::{
     process::{Pid as OsPid, Signal, getpgrp, kill_process},
     termios::tcgetpgrp,
 };
-use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::{SignalKind, signal};
 
-use super::SessionError;
+use super::{SessionError, signals::Signals};
 use crate::units::Pid;
 
 /// The verb, hidden from users, with which heaptide starts itself as the waiting child. After it
@@ -85,26 +85,34 @@ impl Launched {
         }
     }
 
-    /// The exit status; a command that outlives the recording is waited for.
-    pub(super) fn wait(&mut self) -> Option<ExitStatus> {
-        self.child.wait().ok()
+    /// The exit status. A command that outlives the recording is waited for, and gets its signals
+    /// as before.
+    pub(super) async fn wait(mut self, mut signals: Signals) -> Option<ExitStatus> {
+        // Listened for before the first look, so that no end is missed.
+        let mut ends = signal(SignalKind::child()).ok()?;
+        loop {
+            if let Some(status) = self.child.try_wait().ok()? {
+                return Some(status);
+            }
+            tokio::select! {
+                _ = ends.recv() => {}
+                kind = signals.next() => self.pass_on(kind),
+            }
+        }
     }
 }
 
 /// What the waiting child does: waits for its parent, then becomes the command. Returns only if
-/// that fails.
-pub fn become_command(descriptor: i32, command: &[OsString]) -> io::Error {
+/// that fails, or nothing if the parent has given up.
+pub fn become_command(descriptor: i32, command: &[OsString]) -> Option<io::Error> {
     // SAFETY: the parent has opened it for this process and named it on the command line.
     let gate = unsafe { OwnedFd::from_raw_fd(descriptor) };
     let mut byte = [0];
-    if let Err(error) = fs::File::from(gate).read_exact(&mut byte) {
-        // The parent has given up.
-        return error;
-    }
+    fs::File::from(gate).read_exact(&mut byte).ok()?;
     let Some((program, arguments)) = command.split_first() else {
-        return io::Error::from(io::ErrorKind::InvalidInput);
+        return Some(io::Error::from(io::ErrorKind::InvalidInput));
     };
-    Command::new(program).args(arguments).exec()
+    Some(Command::new(program).args(arguments).exec())
 }
 
 /// Finds out in advance whether there is such a program, as the shell would look for it.

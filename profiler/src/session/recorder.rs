@@ -121,11 +121,22 @@ pub fn record<R>(
                 return Err(error);
             }
         };
-        let (finished, tracker, host) = recorder.finish(ending, observer);
+        let (mut finished, rest) = recorder.finish(ending, observer);
         let results = write_results(&finished);
-        tracker.detach_all(host);
+        rest.tracker.detach_all(rest.host);
+        if let Some(launched) = rest.launched {
+            finished.status = launched.wait(rest.signals).await;
+        }
         Ok((finished, results))
     })
+}
+
+/// What is left of a recorder when the file is complete.
+struct Rest {
+    tracker: Tracker,
+    host: Links,
+    launched: Option<Launched>,
+    signals: Signals,
 }
 
 struct Recorder {
@@ -249,9 +260,7 @@ impl Recorder {
     fn drain(&mut self) {
         self.is_behind = !self.take_records();
         self.tracker.pay(self.started.elapsed());
-        if self.tracker.is_anything_starting() {
-            self.tracker.look_after_starting(self.started.elapsed());
-        }
+        self.tracker.look_after_starting(self.started.elapsed());
     }
 
     /// Takes in records until the ring is empty, which it says, or until some time has passed: if
@@ -284,10 +293,9 @@ impl Recorder {
         if self.is_behind {
             return Duration::ZERO;
         }
-        self.tracker
-            .check_within()
-            .unwrap_or(DRAIN_PERIOD)
-            .min(DRAIN_PERIOD)
+        let checks = [self.tracker.check_within(), self.tracker.starting_within()];
+        let next = checks.into_iter().flatten().min();
+        next.unwrap_or(DRAIN_PERIOD).min(DRAIN_PERIOD)
     }
 
     fn record_interval(&mut self, observer: &mut dyn Observer, with_changes: bool) {
@@ -353,22 +361,33 @@ impl Recorder {
     }
 
     /// Completes the file. The probes are still in place when this returns.
-    fn finish(mut self, ending: Ending, observer: &mut dyn Observer) -> (Finished, Tracker, Links) {
+    fn finish(mut self, ending: Ending, observer: &mut dyn Observer) -> (Finished, Rest) {
         self.record_interval(observer, true);
         self.facts.duration = self.interval_start;
         self.facts.complete = self.backlog.is_empty();
         self.facts.notes.append(&mut self.tracker.notes);
         self.facts.notes.extend(self.sampling_notes());
         let path = self.writer.path().to_path_buf();
-        let incomplete = self.writer.finish(&self.facts).err();
-        let status = self.launched.as_mut().and_then(Launched::wait);
+        let incomplete = match self.writer.finish(&self.facts) {
+            Err(error @ RecordingError::StillRead { .. }) => {
+                observer.warned(&error.to_string());
+                None
+            }
+            finished => finished.err(),
+        };
         let finished = Finished {
             path,
             ending,
-            status,
+            status: None,
             incomplete,
         };
-        (finished, self.tracker, self.host)
+        let rest = Rest {
+            tracker: self.tracker,
+            host: self.host,
+            launched: self.launched,
+            signals: self.signals,
+        };
+        (finished, rest)
     }
 }
 

@@ -170,6 +170,8 @@ impl Planner {
         let memory = Memory::of(pid);
         let images = image::images(pid)?;
         let interpreter = Interpreter::find(pid, &memory, &images)?;
+        // One that was still starting has loaded the rest of its libraries since.
+        let images = image::images(pid)?;
         let mut files = Files::default();
         let library = files.open(&interpreter.image)?;
         let mut notes = Vec::new();

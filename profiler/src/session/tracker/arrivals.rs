@@ -25,20 +25,45 @@ use crate::{
 /// libraries and initialises its runtime first.
 const START_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long to wait between two looks at a new program.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
 /// The seccomp mode of a process with a filter.
 const SECCOMP_FILTER: u32 = 2;
-
-/// The configuration of a program that may become a Python: measured, with no stack to be found.
-/// The address is never mapped.
-const NOT_YET_PYTHON: u64 = 8;
 
 /// A program that may become a Python that can be measured.
 pub(super) struct Starting {
     pub(super) pid: Pid,
-    pub(super) since: Instant,
+    since: Instant,
+    /// When it is looked at again.
+    next: Instant,
     /// Nothing of a launched command may be missed; a worker's helper program is of no interest
     /// before it is known to be Python.
     pub(super) eagerly: bool,
+    /// Whether the command still has to be executed.
+    waits_for_exec: bool,
+}
+
+impl Starting {
+    /// A program that has just been executed.
+    pub(super) fn new(pid: Pid, eagerly: bool) -> Self {
+        let now = Instant::now();
+        Self {
+            pid,
+            since: now,
+            next: now,
+            eagerly,
+            waits_for_exec: false,
+        }
+    }
+
+    /// Looks again after an eighth of the time that it has taken so far: soon after its start,
+    /// because all that Python does until then has no stacks, and seldom if it takes long.
+    fn postpone(&mut self) {
+        let pause = self.since.elapsed() / 8;
+        self.next = Instant::now() + pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+    }
 }
 
 impl Tracker {
@@ -61,12 +86,11 @@ impl Tracker {
     pub(in crate::session) fn launch(&mut self, pid: Pid) -> Result<(), SessionError> {
         let identity = process::check(pid)?;
         self.meet(identity, LifecycleKind::Attached, Duration::ZERO);
-        self.probe.follow(pid, &ProcessConfig::default())?;
+        self.probe.follow(pid, &ProcessConfig::not_yet_python())?;
         self.probe.follow_thread(pid.0)?;
         self.starting.push(Starting {
-            pid,
-            since: Instant::now(),
-            eagerly: true,
+            waits_for_exec: true,
+            ..Starting::new(pid, true)
         });
         Ok(())
     }
@@ -182,7 +206,9 @@ impl Tracker {
         self.records[key.0 as usize].python = Some(plan.interpreter.version.to_string());
         self.books.open(key, heap_end(pid));
         self.trace(pid, key, &plan);
+        let version = plan.interpreter.version;
         self.open_probes(pid, plan, now);
+        tracing::info!("process {pid} is measured: it runs CPython {version}");
         Ok(())
     }
 
@@ -206,32 +232,27 @@ impl Tracker {
         self.pay_for(pid, now);
     }
 
-    /// Measures what a command does before its Python can be seen.
+    /// Measures what a command does before its Python can be seen. The kernel half does so since
+    /// the command was launched.
     pub(super) fn measure_before_python(&mut self, pid: Pid, key: ProcessKey) {
-        let config = ProcessConfig {
-            threads_head: NOT_YET_PYTHON,
-            ..ProcessConfig::default()
+        // Its heap starts with its first `brk`.
+        self.books.open(key, None);
+        let traced = Traced {
+            key,
+            memory: Memory::of(pid),
+            interpreter: None,
         };
-        if self.probe.follow(pid, &config).is_ok() {
-            self.books.open(key, heap_end(pid));
-            let traced = Traced {
-                key,
-                memory: Memory::of(pid),
-                interpreter: None,
-            };
-            self.translator.trace(pid, traced);
-        }
+        self.translator.trace(pid, traced);
     }
 
     /// Looks after programs that may have become Python by now.
     pub(in crate::session) fn look_after_starting(&mut self, now: Duration) {
-        for starting in std::mem::take(&mut self.starting) {
+        for mut starting in std::mem::take(&mut self.starting) {
             let pid = starting.pid;
-            let waiting_for_exec = starting.eagerly;
             let Some(followed) = self.followed.get(&pid) else {
                 continue;
             };
-            if waiting_for_exec {
+            if starting.waits_for_exec || Instant::now() < starting.next {
                 self.starting.push(starting);
                 continue;
             }
@@ -246,14 +267,22 @@ impl Tracker {
                     tracing::info!("process {pid} is not measured: {error}");
                     self.watch(pid);
                 }
-                Err(_too_early) => self.starting.push(starting),
+                Err(_too_early) => {
+                    starting.postpone();
+                    self.starting.push(starting);
+                }
             }
         }
     }
 
-    /// Whether anything waits to become Python.
-    pub(in crate::session) fn is_anything_starting(&self) -> bool {
-        !self.starting.is_empty()
+    /// How soon to look after programs that may become Python; `None` if there are none.
+    pub(in crate::session) fn starting_within(&self) -> Option<Duration> {
+        let started = self
+            .starting
+            .iter()
+            .filter(|starting| !starting.waits_for_exec);
+        let next = started.map(|starting| starting.next).min()?;
+        Some(next.saturating_duration_since(Instant::now()))
     }
 }
 

@@ -5,7 +5,7 @@ mod arrivals;
 use std::{
     collections::HashMap,
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use profiler_common::loss::Loss;
@@ -135,6 +135,7 @@ impl Tracker {
         self.trace(child, key, &plan);
         self.open_probes(child, plan, time);
         self.losses.add(Loss::ProbesLate, 1);
+        tracing::info!("process {child} is measured as process {parent} is");
     }
 
     /// What a child looks like that ended before anything could be read about it: its parent.
@@ -180,11 +181,7 @@ impl Tracker {
         if eagerly {
             self.measure_before_python(pid, key);
         }
-        self.starting.push(Starting {
-            pid,
-            since: Instant::now(),
-            eagerly: false,
-        });
+        self.starting.push(Starting::new(pid, eagerly));
     }
 
     fn exited(&mut self, pid: Pid, time: Duration) {
