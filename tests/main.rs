@@ -8,5 +8,6 @@ mod cli;
 mod leaks;
 mod mappings;
 mod processes;
+mod robust;
 mod run;
 mod support;

@@ -60,6 +60,7 @@ impl ProcessConfig {
     }
 
     /// What holds for the process after `exec`.
+    #[must_use]
     pub fn after_exec(&self) -> Self {
         if self.threads_head == Self::NOT_YET_PYTHON {
             Self::not_yet_python()

@@ -149,14 +149,6 @@ impl Heaptide {
         heaptide
     }
 
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    pub(crate) fn recording(&self) -> &Path {
-        &self.recording
-    }
-
     /// Waits until heaptide, or a command that it runs, has said this on stderr.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, text: &str) {

@@ -7,8 +7,8 @@ pub(crate) mod program;
 pub(crate) mod report;
 
 pub(crate) use self::{
-    heaptide::{Ended, Heaptide, Output, heaptide},
+    heaptide::{Ended, Heaptide},
     host::Python,
     program::Program,
-    report::{Report, Site},
+    report::Report,
 };

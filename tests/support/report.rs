@@ -10,7 +10,6 @@ use super::{heaptide::heaptide, program::Place};
 #[derive(Debug, Deserialize)]
 pub(crate) struct Report {
     pub(crate) recording: Recording,
-    pub(crate) overhead: Overhead,
     pub(crate) losses: Vec<Loss>,
     pub(crate) processes: Vec<Process>,
     pub(crate) totals: Totals,
@@ -19,14 +18,8 @@ pub(crate) struct Report {
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Recording {
-    pub(crate) duration: f64,
     pub(crate) complete: bool,
     pub(crate) notes: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct Overhead {
-    pub(crate) observed_fraction: f64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -42,7 +35,6 @@ pub(crate) struct Process {
     pub(crate) parent: u32,
     pub(crate) command: String,
     pub(crate) python: Option<String>,
-    pub(crate) started: f64,
     pub(crate) ended: Option<f64>,
     pub(crate) retained: Estimate,
     pub(crate) mapped: u64,

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What the tests need beside the toolchain of the kernel half, which `build-ebpf` knows.
-const PACKAGES: [Package; 3] = [
+const PACKAGES: [Package; 4] = [
     // A C compiler, for SQLite and for the headers of interpreters.
     Package {
         name: "gcc",
@@ -21,6 +21,11 @@ const PACKAGES: [Package; 3] = [
     Package {
         name: "git",
         file: "/usr/bin/git",
+    },
+    // Tells whether programs are left in the kernel.
+    Package {
+        name: "bpftool",
+        file: "/usr/sbin/bpftool",
     },
     // The one interpreter among those tried that is static, stripped and built with PGO and LTO.
     Package {
