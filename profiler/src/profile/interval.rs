@@ -182,3 +182,16 @@ impl LifecycleKind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_waits_has_a_fifth_of_the_time_to_spare() {
+        let [busy, idle] = [9, 1].map(Duration::from_secs);
+        let clock = Duration::from_secs(10);
+        assert_eq!(own_time(busy, clock), busy);
+        assert_eq!(own_time(idle, clock), Duration::from_secs(2));
+    }
+}

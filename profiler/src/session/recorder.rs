@@ -146,6 +146,8 @@ struct Recorder {
     facts: Facts,
     started: Instant,
     backlog: Vec<Interval>,
+    /// Why the backlog could not be written.
+    unwritten: Option<RecordingError>,
     last_losses: Losses,
     interval_start: Duration,
     /// Whether the ring still held records when it was looked at last.
@@ -202,6 +204,7 @@ impl Recorder {
             facts,
             started,
             backlog: Vec::new(),
+            unwritten: None,
             last_losses: Losses::default(),
             interval_start: Duration::ZERO,
             is_behind: false,
@@ -347,11 +350,13 @@ impl Recorder {
             let stacks = self.tracker.translator.stacks();
             let appended = self.writer.append(interval, &self.tracker.records, stacks);
             if let Err(error) = appended {
-                if self.backlog.len() == 1 {
+                if self.unwritten.is_none() {
                     observer.warned(&format!("{error}; heaptide goes on and tries again"));
                 }
+                self.unwritten = Some(error);
                 break;
             }
+            self.unwritten = None;
             self.backlog.remove(0);
         }
         if self.backlog.len() > MAX_BACKLOG {
