@@ -148,10 +148,14 @@ fn what_was_recorded_survives_a_full_disk() {
     disk.fill();
     program.step("handle");
     let ended = heaptide.stop();
-    assert_eq!(ended.output.code, Some(1), "{}", ended.output.stderr);
-    assert!(ended.output.stderr.contains("hint: make room on the disk"));
+    let stderr = &ended.output.stderr;
+    assert!(stderr.contains("warning: cannot write to"), "{stderr}");
     let report = Report::of(&ended.recording);
-    assert!(!report.recording.complete);
+    // The end may fit where an interval did not; what matters is that heaptide knows.
+    let is_complete = report.recording.complete;
+    assert_eq!(ended.output.code, Some(i32::from(!is_complete)), "{stderr}");
+    let has_remedy = stderr.contains("hint: make room on the disk");
+    assert_eq!(has_remedy, !is_complete, "{stderr}");
     assert!(report.totals.retained.estimate >= STRING);
     drop(disk);
     program.step("handle");
