@@ -59,7 +59,7 @@ pub(super) struct RecordArgs {
     /// How long to record, such as 30s, 5m or 1h [default: until Ctrl-C]
     #[arg(short, long, value_parser = parse_duration)]
     pub(super) duration: Option<Duration>,
-    /// The recording [default: `heaptide-<comm>-<pid>-<time>.heaptide` in this folder]
+    /// The recording; by default `heaptide-<comm>-<pid>-<time>.heaptide` in this folder
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
     /// Replace the recording if it exists
