@@ -194,3 +194,20 @@ fn a_kernel_whose_links_have_one_site_each_measures_the_same() {
         "{site:?}"
     );
 }
+
+#[test]
+fn the_kernel_half_says_what_it_sees_to_whoever_asks_twice() {
+    let Some(python) = python() else {
+        return;
+    };
+    let mut program = Program::start(&python, "forks_workers");
+    let heaptide = Heaptide::attach_with(&program, &["-vv"]);
+    let workers: Vec<u32> = program.ask("fork");
+    let ended = heaptide.stop();
+    let line = format!("process {} forked {}", program.pid(), workers[0]);
+    assert!(
+        ended.output.stderr.contains(&line),
+        "{}",
+        ended.output.stderr
+    );
+}

@@ -7,6 +7,7 @@ use aya::{
     maps::{HashMap, MapData, PerCpuArray, RingBuf},
     programs::{Program, ProgramError},
 };
+use aya_log::EbpfLogger;
 use profiler_common::config::{KernelLayout, ProcessConfig, ThreadSlot};
 
 use super::{ProbeError, kernel, links::SiteProgram};
@@ -47,6 +48,7 @@ pub struct Probe {
     pub(super) threads: HashMap<MapData, u32, ThreadSlot>,
     pub(super) losses: PerCpuArray<MapData, u64>,
     pub(super) ring: RingBuf<MapData>,
+    diagnostics: Option<EbpfLogger<&'static dyn log::Log>>,
     /// The losses that were handed on already.
     pub(super) known_losses: Losses,
 }
@@ -67,6 +69,11 @@ impl Probe {
             threads: take(&mut ebpf, "THREADS")?,
             losses: take(&mut ebpf, "LOSSES")?,
             ring: take(&mut ebpf, "EVENTS")?,
+            diagnostics: if options.diagnostics {
+                EbpfLogger::init(&mut ebpf).ok()
+            } else {
+                None
+            },
             known_losses: Losses::default(),
             ebpf,
         })
@@ -77,9 +84,11 @@ impl Probe {
         self.multi
     }
 
-    /// The reader of the kernel half's diagnostics; `None` if it writes none.
-    pub fn diagnostics(&mut self) -> Option<aya_log::EbpfLogger<&'static dyn log::Log>> {
-        aya_log::EbpfLogger::init(&mut self.ebpf).ok()
+    /// Hands the diagnostics that the kernel half has written on to the log.
+    pub fn show_diagnostics(&mut self) {
+        if let Some(diagnostics) = &mut self.diagnostics {
+            diagnostics.flush();
+        }
     }
 }
 

@@ -262,6 +262,7 @@ impl Recorder {
     /// Takes in what the kernel half has sent, and looks after what depends on time.
     fn drain(&mut self) {
         self.is_behind = !self.take_records();
+        self.tracker.probe.show_diagnostics();
         self.tracker.pay(self.started.elapsed());
         self.tracker.look_after_starting(self.started.elapsed());
     }
