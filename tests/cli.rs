@@ -47,6 +47,33 @@ fn help_is_a_result_and_wrong_flags_are_not() {
 }
 
 #[test]
+fn the_doctor_says_what_is_wrong_and_what_to_do() {
+    let Some(python) = python() else {
+        return;
+    };
+    let program = Program::start(&python, "keeps_large_strings");
+    let pid = program.pid().to_string();
+    let healthy = heaptide(&["doctor", &pid]);
+    assert_eq!(healthy.code, Some(0), "{}", healthy.stdout);
+    let verdict = format!("process {pid} can be profiled");
+    assert!(healthy.stdout.contains(&verdict), "{}", healthy.stdout);
+
+    let json = heaptide(&["doctor", &pid, "--json"]).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["verdict"], "ok");
+
+    let sick = heaptide(&["doctor", "4194304"]);
+    assert_eq!(sick.code, Some(BAD_TARGET), "{}", sick.stdout);
+    for text in [
+        "process 4194304 is not running",
+        "remedy:",
+        "pgrep -a python",
+    ] {
+        assert!(sick.stdout.contains(text), "{text}: {}", sick.stdout);
+    }
+}
+
+#[test]
 fn a_process_that_is_not_running_is_no_target() {
     // Linux has no pids as large as this.
     heaptide(&["attach", "4194304"]).expect_refusal(

@@ -148,9 +148,17 @@ impl Writer {
         }
     }
 
+    /// Frees what the file that `SQLite` keeps beside the main one takes, for which there may be
+    /// better use on a full disk.
+    pub fn make_room(&self) {
+        // Where even that is not possible, the next attempt to write says so.
+        let _frames: rusqlite::Result<i64> = checkpoint(&self.connection);
+    }
+
     /// Completes the recording: writes what is known at the end, and makes one plain file of it.
     ///
     /// If that fails, the file still holds all that was appended, and says that it is incomplete.
+    /// It says so too if the facts do, because something could not be appended.
     pub fn finish(mut self, facts: &Facts) -> Result<(), RecordingError> {
         let is_plain = self
             .complete(facts)
@@ -165,12 +173,8 @@ impl Writer {
     fn complete(&mut self, facts: &Facts) -> rusqlite::Result<bool> {
         // First the step that needs most space: should it fail, the facts say so.
         let is_plain = leave_wal(&self.connection)?;
-        let facts = Facts {
-            complete: true,
-            ..facts.clone()
-        };
         let transaction = self.connection.transaction()?;
-        facts::write(&transaction, &facts)?;
+        facts::write(&transaction, facts)?;
         transaction.commit()?;
         Ok(is_plain)
     }
@@ -188,11 +192,14 @@ fn count(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
+/// Moves what can be moved into the main file. This waits for readers, for a while.
+fn checkpoint(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+}
+
 /// Moves everything into the main file; `false` if a reader is in the way.
 fn leave_wal(connection: &Connection) -> rusqlite::Result<bool> {
-    // This waits for readers, for a while.
-    let _frames: i64 =
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    let _frames: i64 = checkpoint(connection)?;
     let journal: rusqlite::Result<String> =
         connection.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0));
     match journal {
@@ -343,6 +350,18 @@ mod tests {
         assert!(!recorded.facts.complete);
         assert_eq!(recorded.facts.duration, Duration::from_secs(1));
         assert_eq!(recorded.intervals, [first]);
+    }
+
+    #[test]
+    fn what_lacks_an_interval_is_not_complete() {
+        let (_folder, path) = place();
+        let writer = Writer::create(&path, false, &facts()).unwrap();
+        let lacking = Facts {
+            complete: false,
+            ..facts()
+        };
+        writer.finish(&lacking).unwrap();
+        assert!(!read(&path).unwrap().facts.complete);
     }
 
     #[test]

@@ -369,8 +369,14 @@ impl Recorder {
     /// Completes the file. The probes are still in place when this returns.
     fn finish(mut self, ending: Ending, observer: &mut dyn Observer) -> (Finished, Rest) {
         self.record_interval(observer, true);
-        self.facts.duration = self.interval_start;
+        if !self.backlog.is_empty() {
+            self.writer.make_room();
+            self.write_backlog(observer);
+        }
         self.facts.complete = self.backlog.is_empty();
+        if self.facts.complete {
+            self.facts.duration = self.interval_start;
+        }
         self.facts.notes.append(&mut self.tracker.notes);
         self.facts.notes.extend(self.sampling_notes());
         let path = self.writer.path().to_path_buf();
@@ -379,7 +385,7 @@ impl Recorder {
                 observer.warned(&error.to_string());
                 None
             }
-            finished => finished.err(),
+            finished => finished.err().or(self.unwritten),
         };
         let finished = Finished {
             path,
