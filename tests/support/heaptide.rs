@@ -11,7 +11,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::{Program, Report, lines::Lines};
+use super::{Program, Report, kernel::Holdings, lines::Lines};
 
 /// The binary: `HEAPTIDE_BIN`, or what was built beside this test.
 pub(crate) fn binary() -> PathBuf {
@@ -147,6 +147,11 @@ impl Heaptide {
         };
         heaptide.wait_for("recording to ");
         heaptide
+    }
+
+    /// What heaptide holds in the kernel now.
+    pub(crate) fn holdings(&self) -> Holdings {
+        Holdings::of(self.child.id())
     }
 
     /// Waits until heaptide, or a command that it runs, has said this on stderr.

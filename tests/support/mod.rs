@@ -1,7 +1,9 @@
 //! What all tests need: a program under test, heaptide beside it, and what this host can do.
 
+pub(crate) mod disk;
 pub(crate) mod heaptide;
 pub(crate) mod host;
+pub(crate) mod kernel;
 mod lines;
 pub(crate) mod program;
 pub(crate) mod report;
