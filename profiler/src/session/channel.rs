@@ -45,7 +45,7 @@ impl Channel {
                 Ok(())
             }
             Order::Keep if !self.is_interrupted => Ok(()),
-            Order::Keep | Order::Open => self.open(probe, pid, plan),
+            Order::Keep | Order::Open(_) => self.open(probe, pid, plan),
         }
     }
 

@@ -1,9 +1,13 @@
-//! When the probes of big blocks are open, so that what they cost stays below a limit.
+//! When the probes of one class of sites are open, so that what they cost stays below a limit.
 //!
 //! The work of the target pays: it earns a share of its processor time, and open probes spend
 //! it. Where the probes cost less than that they stay open for always. Where they cost more they
-//! open in windows, each paid for before it opens. What was spent too much is earned back first,
-//! by work and not by waiting, so that the average holds however long it takes.
+//! open in windows. Time is divided into periods, and each period has one window at a random
+//! place in it. How long the period and the window are, and so with which probability any moment
+//! is observed, is decided before the period begins, from what happened before it. That is what
+//! makes samples unbiased however the target works: what a window shows stands for so many times
+//! as much ([`Window::weight`]), and no burst of the target can make its own window shorter, or
+//! its own weight larger. What a window has cost too much makes the next period longer.
 
 use std::time::Duration;
 
@@ -13,20 +17,30 @@ const BURST: f64 = 3.0;
 const SPAN: f64 = 30.0;
 /// Closing takes so long, and the breakpoints may cost all the while.
 const CLOSING: f64 = 0.05;
-/// Windows are to last from here on, if they are paid for …
-const SHORTEST: f64 = 0.35;
-/// … to so many times as much, by chance, so that no periodic work hides between them: half a
-/// second, give or take 30 %.
-const SPREAD: f64 = 1.3 / 0.7;
-/// Where that is more than the burst pays, they last at least so long, which is most of the way
-/// to where more of it is spent in the window than in closing it.
+/// A window takes so many times less than the burst, if it may be long enough then …
+const WINDOWS_IN_BURST: f64 = 1.8;
+/// … and never lasts longer than this …
+const LONGEST: f64 = 0.5;
+/// … or less than this, which is most of the way to where more is spent in the window than in
+/// closing it.
 const BRIEFEST: f64 = 0.03;
-/// A window that turns out dearer than expected shows something only if it lasts …
+/// Where a period is hardly longer than its window, the probes might as well stay open.
+const HARDLY: f64 = 1.02;
+/// Windows that are so dear that two of them do not fit into a span lie around the middle of their
+/// periods, in so large a part of it.
+const DEAR_JITTER: f64 = 0.3;
+/// No period is longer, however little the target works.
+const LONGEST_PERIOD: f64 = 600.0;
+/// Probes that turn out dear when they have just opened stay open for so long, to show something …
 const MIN_WINDOW: Duration = Duration::from_millis(100);
-/// … but closes at once where it costs so many times what it may.
+/// … but close at once where they cost so many times what they may.
 const DEAR: f64 = 5.0;
+/// A window closes early only where it costs so many times what was expected.
+const SURPRISE: f64 = 2.0;
+/// How long the highest price is remembered, in seconds.
+const PEAK_MEMORY: f64 = 60.0;
 /// How long the price of a window is remembered, in seconds of open windows.
-const COST_MEMORY: f64 = 0.2;
+const COST_MEMORY: f64 = 0.1;
 /// How long it is remembered how busy the target is, in seconds.
 const WORK_MEMORY: f64 = 2.0;
 /// No quotient is higher than this; what seems to be is an error of a clock.
@@ -37,17 +51,26 @@ const SOON: Duration = Duration::from_millis(10);
 const LATER: Duration = Duration::from_millis(100);
 
 /// What is to be done with the probes now.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Order {
     /// Leave them as they are.
     Keep,
-    /// Open them.
-    Open,
+    /// Open them, and say when they are open: [`Throttle::opened`].
+    Open(Window),
     /// Close them.
     Close,
 }
 
-/// Decides for one process when the probes of big blocks are open.
+/// For how long probes are open, and what that stands for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Window {
+    /// For how long what they see counts; `None` as long as it is affordable.
+    pub length: Option<Duration>,
+    /// For how many events one that is seen stands: one, if nothing is left out.
+    pub weight: f64,
+}
+
+/// Decides for one process when the probes of one class of sites are open.
 #[derive(Clone, Debug)]
 pub struct Throttle {
     limit: f64,
@@ -55,23 +78,43 @@ pub struct Throttle {
     balance: f64,
     /// What the open probes cost, per processor time of the target.
     rate: Average,
+    /// What they cost per second.
+    spending: Average,
+    /// The most that was of late, to choose windows that need not close early.
+    peak: f64,
     /// The processors that the target keeps busy.
     work: Average,
-    window: Option<Window>,
+    state: State,
     last: Option<Duration>,
     open_before: Duration,
     is_sampling: bool,
-    /// How much longer than at least to save for the next window.
-    stretch: f64,
     random: u64,
 }
 
-/// The window that is open.
 #[derive(Clone, Copy, Debug)]
-struct Window {
-    opened: Duration,
-    work: f64,
-    cost: f64,
+enum State {
+    /// Nothing happens before the next period begins.
+    Resting { until: Duration },
+    /// The window of the period is still to come.
+    Waiting { period: Period },
+    /// The probes are open, as long as that is affordable (without a period) or for a window.
+    Open {
+        opened: Duration,
+        work: f64,
+        cost: f64,
+        period: Option<Period>,
+    },
+}
+
+/// A period and its window, as they were decided at its beginning.
+#[derive(Clone, Copy, Debug)]
+struct Period {
+    opens: Duration,
+    length: Duration,
+    end: Duration,
+    weight: f64,
+    /// What the window may cost.
+    price: f64,
 }
 
 /// A quotient of two sums that forget.
@@ -90,12 +133,15 @@ impl Throttle {
             limit,
             balance: limit * BURST,
             rate: Average::default(),
+            spending: Average::default(),
+            peak: 0.0,
             work: Average::default(),
-            window: None,
+            state: State::Resting {
+                until: Duration::ZERO,
+            },
             last: None,
             open_before: Duration::ZERO,
             is_sampling: false,
-            stretch: 1.0,
             random: 0x9e37_79b9_7f4a_7c15,
         }
     }
@@ -110,23 +156,25 @@ impl Throttle {
         let now = now.max(last);
         self.last = Some(now);
         let elapsed = now.saturating_sub(last).as_secs_f64();
-        let (work, cost) = (target_cpu.as_secs_f64(), cost.as_secs_f64());
-        self.work.add(work, elapsed, elapsed / WORK_MEMORY);
-        if let Some(window) = &mut self.window {
-            window.work += work;
-            window.cost += cost;
-            self.rate.add(cost, work, elapsed / COST_MEMORY);
+        self.book(elapsed, target_cpu.as_secs_f64(), cost.as_secs_f64());
+        match self.state {
+            State::Resting { until } if now >= until && self.limit > 0.0 => self.begin(now),
+            State::Waiting { period } if now >= period.opens => self.open(now, Some(period)),
+            State::Open { .. } if self.is_over(now) => self.close(now),
+            _ => Order::Keep,
         }
-        let gain = self.limit * work - cost;
-        match self.window {
-            Some(window) => self.keep_or_close(now, gain, window),
-            None => self.keep_or_open(now, gain),
+    }
+
+    /// The probes that were told to open are open now.
+    pub fn opened(&mut self, now: Duration) {
+        if let State::Open { opened, .. } = &mut self.state {
+            *opened = now.max(*opened);
         }
     }
 
     /// Whether the probes are open, or were told to open.
     pub const fn is_open(&self) -> bool {
-        self.window.is_some()
+        matches!(self.state, State::Open { .. })
     }
 
     /// Whether the probes were ever closed, so that what they saw is a sample in time.
@@ -134,63 +182,139 @@ impl Throttle {
         self.is_sampling
     }
 
-    /// For how long the probes have been open, from order to order.
+    /// For how long the probes have been open, as far as what they saw counts.
     pub fn open_time(&self, now: Duration) -> Duration {
-        let open = self.window.map(|window| now.saturating_sub(window.opened));
-        self.open_before + open.unwrap_or_default()
+        self.open_before.saturating_add(self.open_now(now))
+    }
+
+    fn open_now(&self, now: Duration) -> Duration {
+        let State::Open { opened, period, .. } = self.state else {
+            return Duration::ZERO;
+        };
+        let open = now.saturating_sub(opened);
+        period.map_or(open, |period| open.min(period.length))
     }
 
     /// How soon the next call should come. Where windows are dear, all that is lost by coming
     /// later is earned back by opening less often.
     pub fn check_within(&self) -> Duration {
-        let (Some(window), Some(last)) = (self.window, self.last) else {
-            return LATER;
+        let last = self.last.unwrap_or_default();
+        let until = |time: Duration| time.saturating_sub(last);
+        let due = match self.state {
+            State::Resting { until: end } => until(end),
+            State::Waiting { period } => until(period.opens),
+            State::Open { opened, period, .. } => {
+                let end = period.map_or(LATER, |period| until(opened + period.length));
+                // What a window costs shows only in it: the younger it is, the sooner to look.
+                end.min(self.affordable())
+                    .min(last.saturating_sub(opened).max(SOON))
+            }
         };
-        // What a window costs shows only in it: the younger it is, the sooner to look.
-        let age = last.saturating_sub(window.opened);
-        let loss = self.price_of(1.0) - self.limit * self.work.value();
-        let left = (self.balance - self.price_of(CLOSING)) / loss;
-        let later = LATER.as_secs_f64();
-        let left = if loss > 0.0 {
-            left.clamp(0.0, later)
-        } else {
-            later
-        };
-        Duration::from_secs_f64(left).min(age).clamp(SOON, LATER)
+        due.clamp(SOON, LATER)
     }
 
-    fn keep_or_close(&mut self, now: Duration, gain: f64, window: Window) -> Order {
+    /// For how long the probes can stay open, as things are going.
+    fn affordable(&self) -> Duration {
+        let loss = self.price_of(1.0) - self.limit * self.work.value();
+        if loss <= 0.0 {
+            return LATER;
+        }
+        let left = (self.balance - self.price_of(CLOSING)) / loss;
+        Duration::from_secs_f64(left.clamp(0.0, LATER.as_secs_f64()))
+    }
+
+    fn book(&mut self, elapsed: f64, work: f64, cost: f64) {
+        self.work.add(work, elapsed, elapsed / WORK_MEMORY);
+        if let State::Open {
+            work: worked,
+            cost: spent,
+            ..
+        } = &mut self.state
+        {
+            *worked += work;
+            *spent += cost;
+            self.rate.add(cost, work, elapsed / COST_MEMORY);
+            self.spending.add(cost, elapsed, elapsed / COST_MEMORY);
+        }
+        self.peak = (self.peak * (-elapsed / PEAK_MEMORY).exp()).max(self.spending.value());
         let most = self.burst().max(self.balance);
-        self.balance = (self.balance + gain).min(most);
-        let age = now.saturating_sub(window.opened);
-        let is_dear = window.cost > DEAR * self.limit * window.work;
+        self.balance = (self.balance + self.limit * work - cost).min(most);
+    }
+
+    /// Whether the open probes have to close.
+    fn is_over(&self, now: Duration) -> bool {
+        let State::Open {
+            opened,
+            work,
+            cost,
+            period,
+        } = self.state
+        else {
+            return false;
+        };
+        let age = now.saturating_sub(opened);
+        if let Some(period) = period {
+            return age >= period.length || cost > period.price;
+        }
         // What closing will cost is spent already.
         let is_spent = self.balance <= self.price_of(CLOSING);
-        if !is_spent || (age < MIN_WINDOW && !is_dear) {
-            return Order::Keep;
-        }
-        self.window = None;
-        self.open_before += age;
-        self.is_sampling = true;
-        self.stretch = 1.0 + (SPREAD - 1.0) * self.draw(now);
-        Order::Close
+        let is_dear = cost > DEAR * self.limit * work;
+        is_spent && (age >= MIN_WINDOW || is_dear)
     }
 
-    fn keep_or_open(&mut self, now: Duration, gain: f64) -> Order {
-        let price = self.price();
-        let needed = price * self.spacing(price).max(self.stretch);
-        self.balance = (self.balance + gain).min(self.burst().max(needed));
-        if self.limit <= 0.0 || self.balance < needed {
-            return Order::Keep;
-        }
-        // What was saved to keep windows apart is not for spending.
-        self.balance = self.balance.min(self.burst().max(price));
-        self.window = Some(Window {
+    fn open(&mut self, now: Duration, period: Option<Period>) -> Order {
+        self.state = State::Open {
             opened: now,
             work: 0.0,
             cost: 0.0,
-        });
-        Order::Open
+            period,
+        };
+        Order::Open(Window {
+            length: period.map(|period| period.length),
+            weight: period.map_or(1.0, |period| period.weight),
+        })
+    }
+
+    fn close(&mut self, now: Duration) -> Order {
+        self.open_before = self.open_time(now);
+        self.is_sampling = true;
+        let until = match self.state {
+            State::Open {
+                period: Some(period),
+                ..
+            } => period.end,
+            _ => now,
+        };
+        self.state = State::Resting { until };
+        Order::Close
+    }
+
+    /// Begins a period, or opens for as long as that is affordable.
+    fn begin(&mut self, now: Duration) -> Order {
+        let wanted = self.burst() / WINDOWS_IN_BURST;
+        let length = (wanted / self.peak - CLOSING).clamp(BRIEFEST, LONGEST);
+        let price = self.price_of(length + CLOSING);
+        let earning = self.limit * self.work.value();
+        let (span, is_anywhere) = spacing(price, price - self.balance, earning);
+        if span <= length * HARDLY {
+            return self.open(now, None);
+        }
+        let chance = self.draw(now);
+        let (from, to, probability) = if is_anywhere {
+            anywhere(length, span, chance)
+        } else {
+            let from = (span - length) * (0.5 + (chance - 0.5) * DEAR_JITTER);
+            (from, from + length, length / span)
+        };
+        let period = Period {
+            opens: now + Duration::from_secs_f64(from),
+            length: Duration::from_secs_f64(to - from),
+            end: now + Duration::from_secs_f64(span),
+            weight: self.slowing() / probability,
+            price: (SURPRISE * price).max(self.burst()),
+        };
+        self.state = State::Waiting { period };
+        Order::Keep
     }
 
     const fn burst(&self) -> f64 {
@@ -202,30 +326,12 @@ impl Throttle {
         self.rate.value() * self.work.value() * seconds
     }
 
-    /// What the next window will cost at least.
-    fn price(&self) -> f64 {
-        let shortest = self.price_of(SHORTEST).min(self.burst() / SPREAD);
-        shortest.max(self.price_of(BRIEFEST + CLOSING))
-    }
-
-    /// How many times its price a window must earn before it opens.
-    ///
-    /// A span can hold the windows at both of its ends, one more than it pays for. Those that
-    /// are dearer than the burst need more room between them, at most a whole span.
-    fn spacing(&self, price: f64) -> f64 {
-        let earned = self.limit * SPAN * self.work.value();
-        if price <= 0.0 || earned <= 0.0 {
-            return 1.0;
-        }
-        let share = price / earned;
-        let left = 1.0 + BURST / SPAN - share;
-        let whole = share.recip();
-        let apart = if left > 0.0 {
-            left.recip().min(whole)
-        } else {
-            whole
-        };
-        apart.max(1.0)
+    /// How many times as fast the target would be without open probes: it does less in a window
+    /// than outside if its processors have no time to spare.
+    fn slowing(&self) -> f64 {
+        let (rate, work) = (self.rate.value(), self.work.value());
+        let taken = rate * work / (1.0 + rate) / work.max(1.0);
+        1.0 / (1.0 - taken)
     }
 
     /// A number from 0 to 1, by xorshift. The time keeps the processes of one tree apart.
@@ -239,6 +345,42 @@ impl Throttle {
         self.random = bits;
         (bits >> 32) as f64 / f64::from(u32::MAX)
     }
+}
+
+/// How long a period is, in seconds, whose window costs `price` and which has to earn `needed`,
+/// and whether the window may lie anywhere in it.
+///
+/// Windows at the ends of neighbouring periods are close together, so a span can hold two more
+/// than it pays for. Those that are dear need more room, or a place around the middle.
+fn spacing(price: f64, needed: f64, earning: f64) -> (f64, bool) {
+    if needed <= 0.0 {
+        return (0.0, true);
+    }
+    if earning <= 0.0 {
+        return (LONGEST_PERIOD, true);
+    }
+    let bare = needed / earning;
+    let share = price / (earning * SPAN);
+    let left = 1.0 + BURST / SPAN - 2.0 * share;
+    let roomy = if left > 0.0 {
+        bare * left.recip().max(1.0)
+    } else {
+        f64::INFINITY
+    };
+    let middle = bare.max(SPAN) / (1.0 - DEAR_JITTER);
+    (roomy.min(middle).min(LONGEST_PERIOD), roomy <= middle)
+}
+
+/// Where a window begins and ends in its period, and how probable it is that any moment lies in
+/// it. So that moments at the ends are no less probable, the window may hang over at either side,
+/// and what hangs over is cut off.
+fn anywhere(length: f64, span: f64, chance: f64) -> (f64, f64, f64) {
+    let from = (span + length) * chance - length;
+    (
+        from.max(0.0),
+        (from + length).min(span),
+        length / (span + length),
+    )
 }
 
 impl Average {

@@ -34,14 +34,17 @@ struct Run {
     throttle: Throttle,
     /// When windows opened, in milliseconds.
     opened: Vec<u32>,
+    /// For how much work each millisecond stands, by what was seen.
+    estimate: Vec<f64>,
 }
 
 /// Plays a target whose load is a function of the millisecond. Opening takes 1 ms, closing
 /// 50 ms, and breakpoints cost as long as they may be there.
 fn run(millis: u32, looks: Looks, is_heeding: bool, load: impl Fn(u32) -> Load) -> Run {
     let mut throttle = Throttle::new(LIMIT);
-    let (mut work, mut cost) = (vec![0.0], vec![0.0]);
+    let (mut work, mut cost, mut estimate) = (vec![0.0], vec![0.0], Vec::new());
     let (mut seen, mut next, mut costly, mut opened) = (0, 0, 0..0, Vec::new());
+    let (mut counting, mut weight) = (0..0, 1.0);
     let mut random: u64 = 88_172_645_463_325_252;
     for now in 0..millis {
         if now == next {
@@ -49,11 +52,18 @@ fn run(millis: u32, looks: Looks, is_heeding: bool, load: impl Fn(u32) -> Load) 
             let since =
                 |sums: &[f64]| Duration::from_secs_f64(sums[now as usize] - sums[seen as usize]);
             match throttle.observe(at, since(&work), since(&cost)) {
-                Order::Open => {
+                Order::Open(window) => {
                     costly = now + 1..u32::MAX;
                     opened.push(now);
+                    throttle.opened(at + Duration::from_millis(1));
+                    let millis = |length: Duration| u32::try_from(length.as_millis()).unwrap();
+                    counting = now + 1..window.length.map_or(u32::MAX, |it| now + 1 + millis(it));
+                    weight = window.weight;
                 }
-                Order::Close => costly.end = now + 50,
+                Order::Close => {
+                    costly.end = now + 50;
+                    counting.end = counting.end.min(now);
+                }
                 Order::Keep => {}
             }
             random = random
@@ -75,14 +85,19 @@ fn run(millis: u32, looks: Looks, is_heeding: bool, load: impl Fn(u32) -> Load) 
         } else {
             0.0
         };
-        work.push(work[now as usize] + load.work / 1000.0);
-        cost.push(cost[now as usize] + load.work * rate / 1000.0);
+        // Open probes make the target slower.
+        let done = load.work / (1.0 + rate);
+        let counted = counting.contains(&now).then_some(weight * done / 1000.0);
+        estimate.push(counted.unwrap_or_default());
+        work.push(work[now as usize] + done / 1000.0);
+        cost.push(cost[now as usize] + done * rate / 1000.0);
     }
     Run {
         work,
         cost,
         throttle,
         opened,
+        estimate,
     }
 }
 
@@ -118,7 +133,7 @@ fn probes_that_cost_less_than_the_limit_stay_open() {
         let run = run(60_000, IRREGULAR, true, |_| busy(rate));
         assert!(run.throttle.is_open() && !run.throttle.is_sampling());
         assert_eq!(run.opened, [0]);
-        assert_eq!(run.open_time(60), Duration::from_mins(1));
+        assert!(run.open_time(60) >= Duration::from_millis(59_999));
     }
 }
 
@@ -145,7 +160,7 @@ fn probes_that_cost_more_open_in_windows_that_the_limit_pays_for() {
 fn who_looks_late_pays_with_fewer_windows() {
     for rate in [0.05, 0.5, 3.0] {
         let run = run(300_000, IRREGULAR, false, |_| busy(rate));
-        assert!(run.cost_share() <= 1.01 * LIMIT, "{rate}");
+        assert!(run.cost_share() <= 1.02 * LIMIT, "{rate}");
         assert!(run.opened.len() > 1);
     }
 }
@@ -177,7 +192,7 @@ fn an_idle_target_is_watched_and_costs_nothing() {
     };
     let run = run(60_000, IRREGULAR, true, |_| idle);
     assert!(run.throttle.is_open() && !run.throttle.is_sampling());
-    assert_eq!(run.open_time(60), Duration::from_mins(1));
+    assert!(run.open_time(60) >= Duration::from_millis(59_999));
 }
 
 #[test]
@@ -186,9 +201,44 @@ fn waiting_earns_nothing() {
         work: if now < 1000 { 1.0 } else { 0.0 },
         rate: 3.0,
     };
-    let run = run(120_000, IRREGULAR, true, asleep);
+    let run = run(600_000, IRREGULAR, true, asleep);
     assert!(!run.throttle.is_open());
-    assert_eq!(run.opened, [0]);
+    assert!(run.opened.len() <= 3, "{:?}", run.opened);
+}
+
+/// What the windows make of the work of a target that is busy now and then, over many runs.
+fn mean_estimate(loads: impl Fn(u32) -> Load) -> f64 {
+    let runs = 60;
+    let estimates = (0..runs).map(|number| {
+        // Each run begins at another moment of the same pattern.
+        let run = run(120_000, IRREGULAR, true, |now| loads(now + number * 1777));
+        run.estimate.iter().sum::<f64>() / run.work.last().unwrap()
+    });
+    estimates.sum::<f64>() / f64::from(runs)
+}
+
+#[test]
+fn what_windows_show_stands_for_the_whole() {
+    // What is slowed down in a burst is made up for afterwards, but not by this target: the dearer
+    // the probes, the less it does.
+    let burst = |every: u32, lasts: u32, rate| {
+        move |now: u32| Load {
+            work: if now % every < lasts { 1.0 } else { 0.05 },
+            rate,
+        }
+    };
+    let steady = mean_estimate(|_| busy(0.3));
+    let short = mean_estimate(burst(1100, 90, 0.08));
+    let long = mean_estimate(burst(13_000, 4000, 0.1));
+    let phases = mean_estimate(|now| busy(if now / 10_000 % 2 == 0 { 0.02 } else { 0.8 }));
+    for (name, ratio) in [
+        ("steady", steady),
+        ("short bursts", short),
+        ("long bursts", long),
+        ("phases", phases),
+    ] {
+        assert!((0.85..1.15).contains(&ratio), "{name}: {ratio}");
+    }
 }
 
 #[test]
@@ -253,7 +303,11 @@ proptest! {
             let was_open = throttle.is_open();
             let is_open = match throttle.observe(now, work, cost) {
                 Order::Keep => was_open,
-                Order::Open => { prop_assert!(!was_open); true }
+                Order::Open(window) => {
+                    prop_assert!(!was_open && window.weight >= 1.0);
+                    throttle.opened(now);
+                    true
+                }
                 Order::Close => { prop_assert!(was_open); false }
             };
             prop_assert_eq!(throttle.is_open(), is_open);
