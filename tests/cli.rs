@@ -121,7 +121,7 @@ fn an_old_python_is_refused_by_its_version() {
         let Some(python) = old_python(version) else {
             continue;
         };
-        let program = Program::spawn(Command::new(&python.path).args(["-c", WAITS]));
+        let program = Program::spawn(python.command().args(["-c", WAITS]));
         let name = format!("CPython {version}");
         heaptide(&["attach", &program.pid().to_string()])
             .expect_refusal(BAD_TARGET, &[&name, "not supported", "3.11, 3.12 and 3.13"]);

@@ -4,14 +4,51 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
+    process::Command,
 };
+
+use super::program::script;
 
 /// A `CPython` on this host.
 #[derive(Clone, Debug)]
 pub(crate) struct Python {
+    /// Its feature version and where it comes from.
+    pub(crate) name: String,
     /// Its feature version, such as 3.12.
     pub(crate) version: String,
     pub(crate) path: PathBuf,
+    /// The root that it runs in, if that is not the host's.
+    pub(crate) root: Option<PathBuf>,
+}
+
+impl Python {
+    /// The command that runs it, without arguments. What it becomes keeps the pid.
+    pub(crate) fn command(&self) -> Command {
+        let Some(root) = &self.root else {
+            return Command::new(&self.path);
+        };
+        copy_programs(root);
+        let mut command = Command::new("chroot");
+        command.arg(root).arg(&self.path);
+        command
+    }
+}
+
+/// Copies the programs under test to where they are, but in another root.
+fn copy_programs(root: &Path) {
+    let folder = script("steps");
+    let folder = folder.parent().expect("a file is in a folder");
+    let copies = root.join(folder.strip_prefix("/").expect("the path is absolute"));
+    let copied = fs::create_dir_all(&copies).and_then(|()| {
+        fs::read_dir(folder)?.try_for_each(|entry| {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                fs::copy(entry.path(), copies.join(entry.file_name()))?;
+            }
+            Ok(())
+        })
+    });
+    copied.unwrap_or_else(|error| panic!("{}: {error}", copies.display()));
 }
 
 /// The versions that heaptide measures; a host that is to run all tests has each of them.
@@ -63,34 +100,27 @@ fn effective_capabilities() -> u64 {
         .expect("capabilities are a number")
 }
 
-/// Interpreters to measure: at least one of each version, and how distributions build them where
-/// that is different. Empty where heaptide cannot record.
+/// The interpreters to measure. Empty where heaptide cannot record.
 #[track_caller]
 pub(crate) fn pythons() -> Vec<Python> {
     if !can_record() {
         return Vec::new();
     }
-    let mut pythons = Vec::new();
-    for version in SUPPORTED {
-        let found = find(version);
-        if found.is_empty() {
-            skip(&format!("there is no CPython {version}"));
-        }
-        pythons.extend(found);
-    }
-    pythons
+    let versions = SUPPORTED.iter();
+    versions.flat_map(|version| find(version)).collect()
 }
 
-/// The newest interpreter to measure; `None` where heaptide cannot record.
+/// The newest interpreter to measure in the root of this host; `None` where heaptide cannot
+/// record.
 #[track_caller]
 pub(crate) fn python() -> Option<Python> {
     if !can_record() {
         return None;
     }
-    let found = SUPPORTED
-        .iter()
-        .rev()
-        .find_map(|version| find(version).into_iter().next());
+    let found = listed().into_iter().rfind(|python| {
+        let is_supported = SUPPORTED.contains(&python.version.as_str());
+        is_supported && python.is_here() && python.root.is_none()
+    });
     if found.is_none() {
         skip("there is no CPython to measure");
     }
@@ -100,43 +130,50 @@ pub(crate) fn python() -> Option<Python> {
 /// An interpreter of a version that heaptide does not measure.
 #[track_caller]
 pub(crate) fn old_python(version: &str) -> Option<Python> {
-    let found = find(version).into_iter().next();
-    if found.is_none() {
-        skip(&format!("there is no CPython {version}"));
+    find(version).into_iter().next()
+}
+
+/// The interpreters of a version; those that are missing are named.
+#[track_caller]
+pub(crate) fn find(version: &str) -> Vec<Python> {
+    let listed = listed().into_iter();
+    let (found, missing): (Vec<_>, Vec<_>) = listed
+        .filter(|python| python.version == version)
+        .partition(Python::is_here);
+    for python in missing {
+        skip(&format!("there is no CPython {}", python.name));
     }
     found
 }
 
-/// The interpreters of a version: pyenv's, and the distribution's.
-fn find(version: &str) -> Vec<Python> {
-    let name = format!("python{version}");
-    let own = fs::read_dir(pyenv().join("versions"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    let mut paths: Vec<PathBuf> = own
-        .filter(|entry| {
-            entry
-                .file_name()
-                .to_string_lossy()
-                .starts_with(&format!("{version}."))
-        })
-        .map(|entry| entry.path().join("bin").join(&name))
-        .collect();
-    paths.sort();
-    paths.push(Path::new("/usr/local/bin").join(&name));
-    paths.push(Path::new("/usr/bin").join(&name));
-    paths.retain(|path| path.exists());
-    let python = |path| Python {
-        version: version.to_owned(),
-        path,
+/// The interpreters that `cargo xtask` knows: in each line of the variable the name, the version,
+/// the path and the root of one, the path empty if it is missing.
+#[track_caller]
+fn listed() -> Vec<Python> {
+    let Ok(list) = env::var("HEAPTIDE_PYTHONS") else {
+        skip("only `cargo xtask test` and `cargo xtask cargo -- test` know the interpreters");
+        return Vec::new();
     };
-    paths.into_iter().map(python).collect()
+    let python = |line: &str| {
+        let mut fields = line.split('\t').map(str::to_owned);
+        Some(Python {
+            name: fields.next()?,
+            version: fields.next()?,
+            path: fields.next()?.into(),
+            root: fields
+                .next()
+                .filter(|root| !root.is_empty())
+                .map(PathBuf::from),
+        })
+    };
+    list.lines().filter_map(python).collect()
 }
 
-fn pyenv() -> PathBuf {
-    let home = || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".pyenv");
-    env::var_os("PYENV_ROOT").map_or_else(home, PathBuf::from)
+impl Python {
+    /// Whether it is on this host.
+    fn is_here(&self) -> bool {
+        !self.path.as_os_str().is_empty()
+    }
 }
 
 /// Whether a program is there that a test uses.

@@ -41,7 +41,7 @@ impl Program {
 
     /// Starts a program with arguments of its own and waits until it is ready.
     pub(crate) fn start_with(python: &Python, name: &str, arguments: &[&str]) -> Self {
-        let mut command = Command::new(&python.path);
+        let mut command = python.command();
         Self::spawn(command.arg(script(name)).args(arguments))
     }
 

@@ -12,6 +12,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::interpreters;
+
 /// The compiler that aya names as its minimum. An older one, from 1.95 on, builds it all the
 /// same once [`EARLY_FLAGS`] let aya use a feature that was stabilised in between.
 const AYA_MINIMUM: (u32, u32) = (1, 98);
@@ -138,6 +140,12 @@ impl Tool {
         self
     }
 
+    /// Runs the program in this folder.
+    pub(crate) fn in_folder(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
     /// Takes a variable out of the environment.
     pub(crate) fn without_env(mut self, name: &str) -> Self {
         self.command.env_remove(name);
@@ -188,7 +196,12 @@ pub(crate) fn cargo(args: &[OsString]) -> Result<()> {
     let subcommand = subcommand
         .to_str()
         .context("cargo has no such subcommand")?;
-    Tool::cargo(subcommand)?.args(rest).run()
+    let tool = Tool::cargo(subcommand)?.args(rest);
+    if ["t", "test"].contains(&subcommand) {
+        let list = interpreters::list(interpreters::Which::Quick);
+        return tool.hidden_env(interpreters::VARIABLE, list).run();
+    }
+    tool.run()
 }
 
 /// Release and minor version of a compiler, or nothing if it says something unknown.

@@ -5,6 +5,7 @@ mod ci;
 mod demo;
 mod docs;
 mod exec;
+mod interpreters;
 mod layouts;
 mod packages;
 mod test;
@@ -13,6 +14,8 @@ mod tidy;
 use std::{ffi::OsString, process::ExitCode};
 
 use clap::Parser;
+
+use self::interpreters::Which;
 
 /// The chores of heaptide's workspace.
 #[derive(Parser)]
@@ -32,6 +35,8 @@ enum Chore {
     Demo,
     /// Check or write docs/cli.md, which is what `heaptide --help` says
     Docs(docs::Options),
+    /// Get the interpreters that the tests use, and list them
+    Interpreters(interpreters::Options),
     /// Compare the rows of interpreter layouts with the headers of every CPython here
     Layouts(layouts::Options),
     /// Install what the tests need and run everything: checks, unit tests, integration tests
@@ -44,9 +49,10 @@ fn main() -> ExitCode {
     let done = match Chore::parse() {
         Chore::BuildEbpf(options) => build_ebpf::run(&options),
         Chore::Cargo { args } => exec::cargo(&args),
-        Chore::Ci => test::all(true),
+        Chore::Ci => test::all(Which::All, true),
         Chore::Demo => demo::run(),
         Chore::Docs(options) => docs::run(&options),
+        Chore::Interpreters(options) => interpreters::run(&options, exec::is_ci()),
         Chore::Layouts(options) => layouts::run(&options, exec::is_ci()),
         Chore::Test(options) => test::run(&options, exec::is_ci()),
         Chore::Tidy => tidy::run(),

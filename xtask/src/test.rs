@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use crate::{
     build_ebpf, ci,
     exec::{Tool, heaptide, say, target},
+    interpreters::{self, Which},
     packages::{Package, require},
 };
 
@@ -39,6 +40,9 @@ const PACKAGES: [Package; 4] = [
 pub(crate) struct Options {
     /// One tier alone; without it, everything that CI runs
     tier: Option<Tier>,
+    /// Which interpreters to test with
+    #[arg(long, value_enum, default_value_t = Which::Quick)]
+    interpreters: Which,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -53,22 +57,29 @@ enum Tier {
 ///
 /// A strict run fails where another one leaves out what this machine cannot do.
 pub(crate) fn run(options: &Options, is_strict: bool) -> Result<()> {
+    let which = options.interpreters;
     match options.tier {
-        None => all(is_strict),
-        Some(Tier::Unit) => unit(),
-        Some(Tier::Integration) => integration(is_strict),
+        None => all(which, is_strict),
+        Some(tier) => {
+            let list = interpreters::prepare(which, is_strict)?;
+            match tier {
+                Tier::Unit => unit(&list),
+                Tier::Integration => integration(&list, is_strict),
+            }
+        }
     }
 }
 
 /// Everything that CI runs. What the tests found is printed last.
-pub(crate) fn all(is_strict: bool) -> Result<()> {
+pub(crate) fn all(which: Which, is_strict: bool) -> Result<()> {
     require(&PACKAGES, "testing", true)?;
+    let list = interpreters::prepare(which, is_strict)?;
     ci::check(is_strict)?;
-    unit()?;
-    integration(is_strict)
+    unit(&list)?;
+    integration(&list, is_strict)
 }
 
-fn unit() -> Result<()> {
+fn unit(list: &str) -> Result<()> {
     Tool::cargo("test")?
         .args([
             "--workspace",
@@ -77,14 +88,16 @@ fn unit() -> Result<()> {
             "--exclude",
             "integration-tests",
         ])
+        .hidden_env(interpreters::VARIABLE, list)
         .run()
 }
 
 /// Tests the binary with a kernel half that was built just now.
-fn integration(is_strict: bool) -> Result<()> {
+fn integration(list: &str, is_strict: bool) -> Result<()> {
     require(&PACKAGES, "testing", true)?;
     let tests = Tool::cargo("test")?
         .args(["--package", "integration-tests", "--", "--test-threads=1"])
+        .hidden_env(interpreters::VARIABLE, list)
         .env("HEAPTIDE_EBPF_OBJECT", kernel_half()?)
         .env("HEAPTIDE_BIN", heaptide()?);
     let tests = if is_strict {

@@ -1,7 +1,7 @@
 //! Live interpreters for the tests of this module.
 
 use std::{
-    env, fs,
+    env,
     io::{BufRead as _, BufReader, Write as _},
     path::PathBuf,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
@@ -13,50 +13,84 @@ use crate::{
     units::Pid,
 };
 
-/// A Python that may be installed.
+/// A Python that is installed.
 #[derive(Clone, Debug)]
 pub(super) struct Python {
     /// The feature version and where it comes from.
     pub(super) name: String,
+    /// The feature version.
+    pub(super) version: String,
     pub(super) path: PathBuf,
+    /// The root that it runs in, if that is not the machine's.
+    pub(super) root: Option<PathBuf>,
 }
 
-/// The interpreters that are tested: those of pyenv, and the distribution's.
-///
-/// One that is not installed is named and left out.
-pub(super) fn pythons() -> Vec<Python> {
-    let mut pythons: Vec<Python> = ["3.11", "3.12", "3.13"]
-        .into_iter()
-        .filter_map(pyenv)
-        .collect();
-    let path = PathBuf::from("/usr/bin/python3.11");
-    let name = "3.11 of the distribution".to_owned();
-    if path.exists() {
-        pythons.push(Python { name, path });
-    } else {
-        println!("skipped: no {name}");
+impl Python {
+    /// The command that runs it, without arguments. What it becomes keeps the pid.
+    pub(super) fn command(&self) -> Command {
+        let Some(root) = &self.root else {
+            return Command::new(&self.path);
+        };
+        let mut command = Command::new("chroot");
+        command.arg(root).arg(&self.path);
+        command
     }
-    pythons
+
+    /// Its file, as this process sees it.
+    pub(super) fn file(&self) -> PathBuf {
+        self.root.as_ref().map_or_else(
+            || self.path.clone(),
+            |root| root.join(self.path.strip_prefix("/").unwrap_or(&self.path)),
+        )
+    }
+}
+
+/// The versions that are supported.
+const SUPPORTED: [&str; 3] = ["3.11", "3.12", "3.13"];
+
+/// The interpreters that are tested.
+pub(super) fn pythons() -> Vec<Python> {
+    let is_root = rustix::process::geteuid().is_root();
+    let wanted = listed().into_iter().filter(|python| {
+        let can_run = python.root.is_none() || is_root;
+        if !can_run {
+            println!("skipped: only root can run {}", python.name);
+        }
+        can_run && SUPPORTED.contains(&python.version.as_str())
+    });
+    wanted.collect()
 }
 
 /// The interpreter of a feature version that pyenv has built.
 pub(super) fn pyenv(feature: &str) -> Option<Python> {
     let name = format!("{feature} of pyenv");
-    let root = env::var_os("PYENV_ROOT").map_or_else(
-        || env::home_dir().unwrap_or_default().join(".pyenv"),
-        PathBuf::from,
-    );
-    let versions = fs::read_dir(root.join("versions")).ok();
-    let found = versions.into_iter().flatten().flatten().find(|entry| {
-        let version = entry.file_name().to_string_lossy().into_owned();
-        version.starts_with(&format!("{feature}."))
-    });
-    let path = found.map(|entry| entry.path().join("bin/python"));
-    let Some(path) = path.filter(|path| path.exists()) else {
-        println!("skipped: no {name}");
-        return None;
+    listed().into_iter().find(|python| python.name == name)
+}
+
+/// The interpreters that `cargo xtask` knows, those that are missing named and left out.
+pub(super) fn listed() -> Vec<Python> {
+    let Ok(list) = env::var("HEAPTIDE_PYTHONS") else {
+        println!("skipped: only `cargo xtask cargo -- test` knows the interpreters");
+        return Vec::new();
     };
-    Some(Python { name, path })
+    let python = |line: &str| {
+        let mut fields = line.split('\t').map(str::to_owned);
+        let python = Python {
+            name: fields.next()?,
+            version: fields.next()?,
+            path: fields.next()?.into(),
+            root: fields
+                .next()
+                .filter(|root| !root.is_empty())
+                .map(PathBuf::from),
+        };
+        if python.path.as_os_str().is_empty() {
+            println!("skipped: no {}", python.name);
+            return None;
+        }
+        Some(python)
+    };
+    list.lines().filter_map(python).collect()
 }
 
 /// A Python program under test, killed when the test ends.
@@ -72,7 +106,8 @@ impl Program {
     /// Starts `python [arguments] -c script`.
     pub(super) fn start(python: &Python, arguments: &[&str], script: &str) -> Self {
         Self::spawn(
-            Command::new(&python.path)
+            python
+                .command()
                 .env_remove("PYTHONMALLOC")
                 .args(arguments)
                 .args(["-c", script]),

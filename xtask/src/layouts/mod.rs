@@ -7,7 +7,7 @@ mod expressions;
 mod rows;
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -15,7 +15,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 
 use self::rows::{Row, Version};
-use crate::exec::{Tool, say, target};
+use crate::{
+    exec::{Tool, say, target},
+    interpreters,
+};
 
 /// What to do with the rows.
 #[derive(Args)]
@@ -87,12 +90,12 @@ fn check_row(row: &Row, is_strict: bool) -> Result<Vec<String>> {
 /// Folders with the headers of a version, the internal ones among them.
 fn headers(version: Version) -> Result<Vec<PathBuf>> {
     let name = format!("include/python{version}");
-    let mut folders = vec![Path::new("/usr").join(&name)];
-    let pyenv = match env::var_os("PYENV_ROOT") {
-        Some(root) => PathBuf::from(root),
-        None => env::home_dir().context("no home folder")?.join(".pyenv"),
-    };
-    if let Ok(versions) = fs::read_dir(pyenv.join("versions")) {
+    let mut folders = vec![
+        Path::new("/usr").join(&name),
+        interpreters::sid_headers(&version.to_string()),
+    ];
+    let versions = interpreters::pyenv_versions().context("no home folder")?;
+    if let Ok(versions) = fs::read_dir(versions) {
         folders.extend(versions.flatten().map(|entry| entry.path().join(&name)));
     }
     folders.retain(|folder| folder.join("internal/pycore_frame.h").is_file());

@@ -200,14 +200,12 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
     use super::{AllocatorKind, Allocators};
     use crate::python::testing::{Program, Python, pyenv, pythons};
 
     /// What a Python allocates with whose `PYTHONMALLOC` is this.
     fn allocators(python: &Python, setting: &str, arguments: &[&str]) -> Allocators {
-        let mut command = Command::new(&python.path);
+        let mut command = python.command();
         command.env("PYTHONMALLOC", setting).args(arguments);
         let script = "print('ready', flush=True); input()";
         let mut program = Program::spawn(command.args(["-c", script]));

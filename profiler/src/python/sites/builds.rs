@@ -1,34 +1,29 @@
 //! The sites in the interpreters and the libc of this machine.
 
-use std::{env, fs, path::PathBuf};
+use std::{fs, path::PathBuf};
 
 use iced_x86::{Decoder, DecoderOptions, Register};
 
 use super::{new_pool::SizeClass, *};
-use crate::process::{
-    elf::ElfFile,
-    instruction::{entry_site, is_emulated},
+use crate::{
+    process::{
+        elf::ElfFile,
+        instruction::{entry_site, is_emulated},
+    },
+    python::testing::listed,
 };
 
-/// The files with an interpreter that are installed, by version manager or distribution, and
-/// those that the environment names besides.
+/// The files with an interpreter: programs, and the libraries that come with them.
 fn interpreters() -> Vec<(PathBuf, ElfFile)> {
-    let home = env::var_os("HOME").unwrap_or_default();
-    let pyenv = env::var_os("PYENV_ROOT").map_or(PathBuf::from(home).join(".pyenv"), PathBuf::from);
     let mut paths = Vec::new();
-    for version in fs::read_dir(pyenv.join("versions")).into_iter().flatten() {
-        let files = fs::read_dir(version.unwrap().path().join("lib"));
-        paths.extend(files.into_iter().flatten().map(|file| file.unwrap().path()));
+    for python in listed() {
+        let program = python.file();
+        let library = format!("libpython{}.so.1.0", python.version);
+        let folders = ["../lib", "../lib/x86_64-linux-gnu"];
+        let libraries = folders.map(|folder| program.with_file_name(folder).join(&library));
+        paths.push(program);
+        paths.extend(libraries);
     }
-    let files = fs::read_dir("/usr/bin").into_iter().flatten();
-    paths.extend(files.map(|file| file.unwrap().path()));
-    paths.retain(|path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let is_library = name.starts_with("libpython3.") && name.ends_with(".so.1.0");
-        is_library || name.starts_with("python3.") && !name.contains('-')
-    });
-    let more = env::var_os("HEAPTIDE_INTERPRETERS").unwrap_or_default();
-    paths.extend(env::split_paths(&more));
     paths
         .into_iter()
         .filter_map(|path| {

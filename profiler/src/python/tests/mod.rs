@@ -3,8 +3,6 @@
 mod line_tables;
 mod refusals;
 
-use std::process::Command;
-
 use profiler_common::walk::{MAX_FRAMES, RawFrame, WalkEnd, find_thread_state, walk_frames};
 
 use super::{
@@ -303,9 +301,6 @@ fn a_code_object_that_was_replaced_is_told() {
 
 fn version_of(python: &Python) -> String {
     let script = "import platform; print(platform.python_version())";
-    let output = Command::new(&python.path)
-        .args(["-c", script])
-        .output()
-        .unwrap();
+    let output = python.command().args(["-c", script]).output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }

@@ -1,0 +1,265 @@
+//! The interpreters that the tests use: the one list of them, and how each gets onto the machine.
+
+mod free_threaded;
+mod sid;
+
+use std::{
+    env, fmt, fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
+use crate::exec::{say, target};
+
+/// The variable that tells the tests which interpreters to use: a line for each, with its name,
+/// its feature version, its path, and the root that it runs in, separated by tabs. The path is
+/// empty if it is missing, the root if it is that of the machine.
+pub(crate) const VARIABLE: &str = "HEAPTIDE_PYTHONS";
+
+/// Which interpreters to test with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Which {
+    /// What is here, and what takes less than a minute to get
+    Quick,
+    /// What has to be compiled, too, which takes minutes the first time
+    All,
+}
+
+/// What to get.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// How many of them
+    #[arg(value_enum, default_value_t = Which::Quick)]
+    which: Which,
+}
+
+/// Gets what the options say, and lists it.
+pub(crate) fn run(options: &Options, is_strict: bool) -> Result<()> {
+    prepare(options.which, is_strict)?;
+    for interpreter in INTERPRETERS {
+        match place(&interpreter) {
+            Some([path, root]) => say(format_args!(
+                "{interpreter}: {}{}",
+                root.display(),
+                path.display()
+            )),
+            None => say(format_args!("{interpreter}: missing")),
+        }
+    }
+    Ok(())
+}
+
+/// An interpreter of the list.
+#[derive(Clone, Copy)]
+struct Interpreter {
+    version: &'static str,
+    source: Source,
+}
+
+/// Where an interpreter comes from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Source {
+    /// pyenv, which has it or has not: shared, not optimised by profile, with symbols.
+    Pyenv,
+    /// The distribution's package: static, stripped, built with PGO and LTO.
+    Distribution(&'static str),
+    /// Debian's unstable branch, in a root of its own: the same, by a newer compiler.
+    Sid,
+    /// Debian's sources, compiled to run without a GIL.
+    FreeThreaded,
+}
+
+/// All of them. The tests choose among them by version.
+const INTERPRETERS: [Interpreter; 13] = [
+    from_pyenv("2.7"),
+    from_pyenv("3.6"),
+    from_pyenv("3.7"),
+    from_pyenv("3.8"),
+    from_pyenv("3.9"),
+    from_pyenv("3.10"),
+    from_pyenv("3.11"),
+    Interpreter {
+        version: "3.11",
+        source: Source::Distribution("/usr/bin/python3.11"),
+    },
+    from_pyenv("3.12"),
+    from_pyenv("3.13"),
+    Interpreter {
+        version: "3.14",
+        source: Source::Sid,
+    },
+    Interpreter {
+        version: "3.15",
+        source: Source::Sid,
+    },
+    Interpreter {
+        version: "3.13t",
+        source: Source::FreeThreaded,
+    },
+];
+
+const fn from_pyenv(version: &'static str) -> Interpreter {
+    Interpreter {
+        version,
+        source: Source::Pyenv,
+    }
+}
+
+impl Interpreter {
+    /// Whether getting it takes minutes.
+    fn is_compiled(&self) -> bool {
+        self.source == Source::FreeThreaded
+    }
+}
+
+impl fmt::Display for Interpreter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { version, source } = self;
+        match source {
+            Source::Pyenv => write!(f, "{version} of pyenv"),
+            Source::Distribution(_) => write!(f, "{version} of the distribution"),
+            Source::Sid => write!(f, "{version} of Debian sid"),
+            Source::FreeThreaded => write!(f, "{version} from source"),
+        }
+    }
+}
+
+/// Gets what is missing and can be got, and returns the list for [`VARIABLE`].
+///
+/// What cannot be got is named; a strict run fails with it.
+pub(crate) fn prepare(which: Which, is_strict: bool) -> Result<String> {
+    let or_without = |name: &str, made: Result<()>| match made {
+        Err(error) if is_strict => Err(error),
+        Err(error) => {
+            say(format_args!("{name} is left out: {error:#}"));
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    };
+    or_without("Debian sid", sid::make())?;
+    if which == Which::All {
+        or_without("the free-threaded build", free_threaded::make())?;
+    }
+    Ok(list(which))
+}
+
+/// The list for [`VARIABLE`], with what is here now.
+pub(crate) fn list(which: Which) -> String {
+    let wanted = INTERPRETERS
+        .iter()
+        .filter(|it| which == Which::All || !it.is_compiled() || place(it).is_some());
+    wanted.map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn line(interpreter: &Interpreter) -> String {
+    let name = interpreter.to_string();
+    let version = interpreter.version;
+    let [path, root] = place(interpreter)
+        .unwrap_or_default()
+        .map(|path| path.display().to_string());
+    [&name, version, &path, &root].join("\t")
+}
+
+/// The path of an interpreter that is here, and the root that it runs in.
+fn place(interpreter: &Interpreter) -> Option<[PathBuf; 2]> {
+    let here = PathBuf::new();
+    let (path, root) = match interpreter.source {
+        Source::Pyenv => (pyenv(interpreter.version)?, here),
+        Source::Distribution(path) => (path.into(), here),
+        Source::Sid => {
+            let path = format!("/usr/bin/python{}", interpreter.version);
+            (path.into(), sid::root())
+        }
+        Source::FreeThreaded => (free_threaded::program(), here),
+    };
+    let file = root.join(path.strip_prefix("/").unwrap_or(&path));
+    let file = if root.as_os_str().is_empty() {
+        &path
+    } else {
+        &file
+    };
+    file.exists().then_some([path, root])
+}
+
+/// The interpreter of a feature version that pyenv has built.
+fn pyenv(version: &str) -> Option<PathBuf> {
+    let found = fs::read_dir(pyenv_versions()?).ok()?.flatten();
+    let mut paths: Vec<PathBuf> = found
+        .filter(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            name.starts_with(&format!("{version}."))
+        })
+        .map(|entry| entry.path().join(format!("bin/python{version}")))
+        .filter(|path| path.exists())
+        .collect();
+    paths.sort();
+    paths.pop()
+}
+
+/// The folder in which pyenv keeps what it has built.
+pub(crate) fn pyenv_versions() -> Option<PathBuf> {
+    let root = match env::var_os("PYENV_ROOT") {
+        Some(root) => PathBuf::from(root),
+        None => env::home_dir()?.join(".pyenv"),
+    };
+    Some(root.join("versions"))
+}
+
+/// The folder with the headers of a feature version in the root of Debian sid.
+pub(crate) fn sid_headers(version: &str) -> PathBuf {
+    sid::root().join(format!("usr/include/python{version}"))
+}
+
+/// The folder for what is made here.
+fn folder() -> PathBuf {
+    target().join("interpreters")
+}
+
+/// Whether a folder was completed with this recipe.
+fn is_made(folder: &Path, recipe: &str) -> bool {
+    fs::read_to_string(folder.join(STAMP)).is_ok_and(|stamp| stamp == recipe)
+}
+
+/// Says that a folder is complete.
+fn stamp(folder: &Path, recipe: &str) -> Result<()> {
+    Ok(fs::write(folder.join(STAMP), recipe)?)
+}
+
+/// The file in a folder made here that names its recipe.
+const STAMP: &str = "heaptide-recipe";
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn a_name_stands_for_one_interpreter() {
+        let names: HashSet<_> = INTERPRETERS.iter().map(ToString::to_string).collect();
+        assert_eq!(names.len(), INTERPRETERS.len());
+    }
+
+    #[test]
+    fn each_line_has_four_fields_and_names_what_is_missing() {
+        for line in list(Which::All).lines() {
+            let fields: Vec<_> = line.split('\t').collect();
+            assert_eq!(fields.len(), 4, "{line}");
+            assert!(fields[0].starts_with(fields[1]), "{line}");
+            assert!(
+                fields[2].is_empty() || fields[2].contains("python"),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn nobody_misses_what_has_to_be_compiled_in_an_everyday_run() {
+        let missing = "3.13t from source\t3.13t\t\t";
+        assert!(list(Which::Quick).lines().all(|line| line != missing));
+        assert!(list(Which::All).contains("3.13t from source"));
+        assert!(list(Which::Quick).contains("3.15 of Debian sid"));
+    }
+}

@@ -1,0 +1,56 @@
+//! A root with Debian's unstable branch: the newest interpreters as a distribution builds them, in
+//! a root of their own, as in a container.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Result, bail};
+
+use super::{folder, is_made, stamp};
+use crate::{
+    exec::{Tool, say},
+    packages::{Package, is_root, require},
+};
+
+/// What the root has beside the base system: interpreters, and headers for the rows of layouts.
+const PACKAGES: &str = "python3.14,python3.15,libpython3.14-dev,libpython3.15-dev";
+
+/// What makes the root.
+const DEBOOTSTRAP: Package = Package {
+    name: "debootstrap",
+    file: "/usr/sbin/debootstrap",
+};
+
+/// Where the root is.
+pub(super) fn root() -> PathBuf {
+    folder().join("sid")
+}
+
+/// Makes the root, if that has not been done.
+pub(super) fn make() -> Result<()> {
+    let root = root();
+    if is_made(&root, PACKAGES) {
+        return Ok(());
+    }
+    if !is_root() {
+        bail!("only root can make a root with {PACKAGES}");
+    }
+    require(&[DEBOOTSTRAP], "a root with new interpreters", true)?;
+    say(format_args!(
+        "getting {PACKAGES} from Debian sid into {}: half a minute, once",
+        root.display()
+    ));
+    let unfinished = folder().join("sid.unfinished");
+    for leftover in [&root, &unfinished] {
+        Tool::new("rm")
+            .args(["-rf", "--one-file-system"])
+            .arg(leftover)
+            .run()?;
+    }
+    fs::create_dir_all(folder())?;
+    Tool::new("debootstrap")
+        .args(["--variant=minbase", &format!("--include={PACKAGES}"), "sid"])
+        .arg(&unfinished)
+        .capture()?;
+    stamp(&unfinished, PACKAGES)?;
+    Ok(fs::rename(unfinished, root)?)
+}
