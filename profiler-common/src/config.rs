@@ -197,7 +197,7 @@ impl PoolCookie {
     }
 }
 
-const _: () = assert!(size_of::<ProcessConfig>() == 104);
+const _: () = assert!(size_of::<ProcessConfig>() == 112);
 const _: () = assert!(size_of::<ThreadSlot>() == 40);
 
 #[cfg(feature = "user")]

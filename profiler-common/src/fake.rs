@@ -4,7 +4,7 @@ use core::cell::Cell;
 use std::collections::BTreeMap;
 
 use crate::{
-    layout::{FrameEntry, InterpreterLayout},
+    layout::{ADDRESS, FrameEntry, InterpreterLayout, OFFSET},
     memory::{Block, ReadMemory},
 };
 
@@ -26,6 +26,9 @@ pub(crate) const LAYOUT: InterpreterLayout = InterpreterLayout {
     number_flags: 0,
     number_first_line: 20,
     code_bytecode: 192,
+    frame_bytes: FRAME_BYTES as u16,
+    instruction_shift: 0,
+    instruction_address: ADDRESS,
     entry: FrameEntry::Direct as u32,
     reserved: 0,
 };
@@ -35,6 +38,16 @@ pub(crate) const CFRAME_LAYOUT: InterpreterLayout = InterpreterLayout {
     entry: FrameEntry::ThroughCFrame as u32,
     ..LAYOUT
 };
+
+/// [`LAYOUT`], but frames say how many units of two bytes their instruction is from the first.
+pub(crate) const UNIT_LAYOUT: InterpreterLayout = InterpreterLayout {
+    instruction_shift: 1,
+    instruction_address: OFFSET,
+    ..LAYOUT
+};
+
+/// How many bytes a frame has.
+const FRAME_BYTES: usize = 80;
 
 /// Owners that mark a frame of Python code, and one that stands for C code.
 const THREAD: u8 = 0;
@@ -112,7 +125,7 @@ impl FakeMemory {
 
     /// Puts a frame there, with nothing behind it that could be read.
     pub(crate) fn frame(self, address: u64, frame: FakeFrame) -> Self {
-        let mut bytes = [0xa5; 80];
+        let mut bytes = [0xa5; FRAME_BYTES];
         let words = [
             (LAYOUT.frame_code, frame.code),
             (LAYOUT.frame_previous, frame.previous),
@@ -150,6 +163,25 @@ impl FakeMemory {
         self
     }
 
+    fn fill(&self, address: u64, target: &mut [u8]) -> bool {
+        let read = self.reads.get();
+        self.reads.set(read + 1);
+        target.fill(0);
+        if self.failing == Some(read) {
+            return false;
+        }
+        let mut found = target.to_vec();
+        let mut given = self.bytes.range(address..);
+        for (place, byte) in (0..).zip(&mut found) {
+            match given.next() {
+                Some((at, value)) if at - address == place => *byte = *value,
+                _ => return false,
+            }
+        }
+        target.copy_from_slice(&found);
+        true
+    }
+
     /// How many reads there were.
     pub(crate) fn reads(&self) -> usize {
         self.reads.get()
@@ -162,22 +194,16 @@ impl ReadMemory for FakeMemory {
         address: u64,
         block: &mut Block<N>,
     ) -> bool {
-        let read = self.reads.get();
-        self.reads.set(read + 1);
-        let target = &mut block.bytes_mut()[..LENGTH];
-        target.fill(0);
-        if self.failing == Some(read) {
-            return false;
-        }
-        let mut found = [0; LENGTH];
-        let mut given = self.bytes.range(address..);
-        for (place, byte) in (0..).zip(&mut found) {
-            match given.next() {
-                Some((at, value)) if at - address == place => *byte = *value,
-                _ => return false,
-            }
-        }
-        target.copy_from_slice(&found);
-        true
+        self.fill(address, &mut block.bytes_mut()[..LENGTH])
+    }
+
+    fn read_some_into<const N: usize>(
+        &self,
+        address: u64,
+        length: u16,
+        block: &mut Block<N>,
+    ) -> bool {
+        let length = Block::<N>::cut(length);
+        self.fill(address, &mut block.bytes_mut()[..length])
     }
 }

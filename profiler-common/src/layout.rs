@@ -30,7 +30,8 @@ pub struct InterpreterLayout {
     pub frame_code: u16,
     /// Frame: the caller's frame.
     pub frame_previous: u16,
-    /// Frame: the address of the instruction that is being executed.
+    /// Frame: the instruction that is being executed, in 32 bits of which
+    /// `instruction_address` and `instruction_shift` say what they are.
     pub frame_instruction: u16,
     /// Frame: the byte that says who owns it.
     pub frame_owner: u16,
@@ -50,6 +51,12 @@ pub struct InterpreterLayout {
     pub number_first_line: u16,
     /// Code object: the first instruction.
     pub code_bytecode: u16,
+    /// How many bytes of a frame are read: all frames have them.
+    pub frame_bytes: u16,
+    /// By how many bits what the frame says of its instruction is shifted to count bytes.
+    pub instruction_shift: u16,
+    /// What the frame says of its instruction: [`ADDRESS`] or [`OFFSET`].
+    pub instruction_address: u32,
     /// How to get from the thread state to a frame: a [`FrameEntry`].
     pub entry: u32,
     /// Keeps the size a multiple of eight.
@@ -59,4 +66,11 @@ pub struct InterpreterLayout {
 /// A `shim_owner` that no frame reaches.
 pub const NO_SHIMS: u16 = 0x100;
 
-const _: () = assert!(size_of::<InterpreterLayout>() == 40);
+/// An `instruction_address`: the frame has an address, from which that of the first instruction
+/// is taken off. As a mask, it spares the walk a branch for each frame.
+pub const ADDRESS: u32 = u32::MAX;
+
+/// An `instruction_address`: the frame has the offset from the first instruction.
+pub const OFFSET: u32 = 0;
+
+const _: () = assert!(size_of::<InterpreterLayout>() == 48);

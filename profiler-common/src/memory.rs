@@ -13,6 +13,15 @@ pub trait ReadMemory {
         block: &mut Block<N>,
     ) -> bool;
 
+    /// As [`Self::read_into`], with a number of bytes that the target's version decides about. It
+    /// is less than `N`, which is the number of bytes in the block.
+    fn read_some_into<const N: usize>(
+        &self,
+        address: u64,
+        length: u16,
+        block: &mut Block<N>,
+    ) -> bool;
+
     /// Reads the word at `address`.
     #[inline(always)]
     #[expect(
@@ -43,6 +52,16 @@ impl<const N: usize> Block<N> {
     /// The bytes, for whoever fills them.
     pub const fn bytes_mut(&mut self) -> &mut [u8; N] {
         &mut self.0
+    }
+
+    /// A number of bytes, cut to less than the block has.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "the verifier must see the bound where it is used"
+    )]
+    pub fn cut(length: u16) -> usize {
+        opaque(length) & (N - 1)
     }
 
     /// The pointer-sized word at `offset`, which is a multiple of eight.

@@ -28,6 +28,24 @@ impl ReadMemory for CurrentProcess {
         };
         error == 0
     }
+
+    #[inline(always)]
+    fn read_some_into<const N: usize>(
+        &self,
+        address: u64,
+        length: u16,
+        block: &mut Block<N>,
+    ) -> bool {
+        // SAFETY: as above; the number of bytes is cut to what the block has.
+        let error = unsafe {
+            bpf_probe_read_user(
+                (&raw mut *block).cast(),
+                Block::<N>::cut(length) as u32,
+                address as *const c_void,
+            )
+        };
+        error == 0
+    }
 }
 
 /// Reads kernel memory at `address`.

@@ -55,5 +55,10 @@ def everywhere():
     spare()
 
 
+def qualified():
+    """Whether code objects know the classes and functions around them."""
+    return hasattr(qualified.__code__, "co_qualname")
+
+
 generator = generate()
-take_orders(everywhere=everywhere)
+take_orders(everywhere=everywhere, qualified=qualified)

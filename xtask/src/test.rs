@@ -64,7 +64,7 @@ pub(crate) fn run(options: &Options, is_strict: bool) -> Result<()> {
             let list = interpreters::prepare(which, is_strict)?;
             match tier {
                 Tier::Unit => unit(&list),
-                Tier::Integration => integration(&list, is_strict),
+                Tier::Integration => integration(which, &list, is_strict),
             }
         }
     }
@@ -76,7 +76,7 @@ pub(crate) fn all(which: Which, is_strict: bool) -> Result<()> {
     let list = interpreters::prepare(which, is_strict)?;
     ci::check(is_strict)?;
     unit(&list)?;
-    integration(&list, is_strict)
+    integration(which, &list, is_strict)
 }
 
 fn unit(list: &str) -> Result<()> {
@@ -93,11 +93,11 @@ fn unit(list: &str) -> Result<()> {
 }
 
 /// Tests the binary with a kernel half that was built just now.
-fn integration(list: &str, is_strict: bool) -> Result<()> {
+fn integration(which: Which, list: &str, is_strict: bool) -> Result<()> {
     require(&PACKAGES, "testing", true)?;
     let tests = Tool::cargo("test")?
         .args(["--package", "integration-tests", "--", "--test-threads=1"])
-        .hidden_env(interpreters::VARIABLE, list)
+        .hidden_env(interpreters::VARIABLE, interpreters::live(which, list))
         .env("HEAPTIDE_EBPF_OBJECT", kernel_half()?)
         .env("HEAPTIDE_BIN", heaptide()?);
     let tests = if is_strict {

@@ -143,7 +143,7 @@ pub fn walk_frames<M: ReadMemory>(
         if frame == 0 {
             return (count, WalkEnd::Complete);
         }
-        if !memory.read_into::<FRAME_BYTES, _>(frame, &mut fields) {
+        if !memory.read_some_into(frame, layout.frame_bytes, &mut fields) {
             return (count, WalkEnd::Unreadable);
         }
         frame = fields.word(layout.frame_previous);
@@ -174,16 +174,19 @@ fn read_frame<M: ReadMemory>(
     if code == 0 || u16::from(fields.byte(layout.frame_owner)) >= layout.shim_owner {
         return RawFrame::default();
     }
-    let bytecode = code.wrapping_add(u64::from(layout.code_bytecode));
-    let offset = fields.word(layout.frame_instruction).wrapping_sub(bytecode);
+    let bytecode = low_half(code).wrapping_add(u32::from(layout.code_bytecode));
+    let instruction = fields
+        .half(layout.frame_instruction)
+        .wrapping_sub(bytecode & layout.instruction_address)
+        .wrapping_shl(u32::from(layout.instruction_shift));
     RawFrame {
         code,
         fingerprint: read_fingerprint(memory, layout, code),
-        instruction: low_half(offset),
+        instruction: instruction.cast_signed(),
     }
 }
 
-/// The lower half of a number, as a signed one: instructions are never 2 GiB from the first one.
+/// The lower half of an address: instructions are never 2 GiB from the first one.
 #[inline(always)]
 #[expect(
     clippy::inline_always,
@@ -193,14 +196,11 @@ fn read_frame<M: ReadMemory>(
     clippy::cast_possible_truncation,
     reason = "the upper half is not wanted"
 )]
-const fn low_half(number: u64) -> i32 {
-    number as i32
+const fn low_half(address: u64) -> u32 {
+    address as u32
 }
 
-/// The part of a frame that is read at once. Every `_PyInterpreterFrame` has at least these
-/// bytes: 72 of its own and one slot of its value stack.
-const FRAME_BYTES: usize = 80;
-
+/// The part of a frame that is read at once has room in here.
 type FrameBlock = Block<128>;
 
 /// The part of a code object that holds the numbers of its fingerprint.

@@ -96,6 +96,15 @@ impl Memory {
         Ok(())
     }
 
+    /// Fills bytes, or clears them and says no.
+    fn fill_or_clear(&self, address: u64, bytes: &mut [u8]) -> bool {
+        let filled = self.fill(address, bytes).is_ok();
+        if !filled {
+            bytes.fill(0);
+        }
+        filled
+    }
+
     fn read_batch(&self, ranges: &[(u64, usize)], blocks: &mut Vec<Option<Vec<u8>>>) {
         let start = blocks.len();
         let sized = |len: usize| (len <= SIZE_LIMIT).then(|| vec![0; len]);
@@ -160,14 +169,18 @@ impl ReadMemory for Memory {
         address: u64,
         block: &mut Block<N>,
     ) -> bool {
-        let Some(bytes) = block.bytes_mut().get_mut(..LENGTH) else {
-            return false;
-        };
-        let read = self.fill(address, bytes).is_ok();
-        if !read {
-            bytes.fill(0);
-        }
-        read
+        let bytes = block.bytes_mut().get_mut(..LENGTH);
+        bytes.is_some_and(|bytes| self.fill_or_clear(address, bytes))
+    }
+
+    fn read_some_into<const N: usize>(
+        &self,
+        address: u64,
+        length: u16,
+        block: &mut Block<N>,
+    ) -> bool {
+        let bytes = block.bytes_mut().get_mut(..Block::<N>::cut(length));
+        bytes.is_some_and(|bytes| self.fill_or_clear(address, bytes))
     }
 }
 

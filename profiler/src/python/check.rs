@@ -6,6 +6,7 @@
 
 use super::{
     error::PythonError,
+    layouts::RuntimeLink,
     runtime::{Interpreter, read_word},
 };
 use crate::process::memory::Memory;
@@ -41,18 +42,17 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    /// The interpreter must know its runtime.
+    /// The interpreter must know its runtime, or the runtime its interpreter.
     fn runtime(&self) -> Result<(), PythonError> {
-        let Interpreter {
-            main_interpreter,
-            runtime,
-            places,
-            ..
-        } = self.interpreter;
-        let back = self.word(main_interpreter.wrapping_add(u64::from(places.back_pointer)))?;
-        match back {
+        let main = self.interpreter.main_interpreter;
+        let runtime = self.interpreter.runtime;
+        let (from, offset, to) = match self.interpreter.places.link {
+            RuntimeLink::FromInterpreter { offset } => (main, offset, runtime),
+            RuntimeLink::FromRuntime { offset } => (runtime, offset, main),
+        };
+        match self.word(from.wrapping_add(u64::from(offset)))? {
             0 => Err(self.not_ready()),
-            back if back == *runtime => Ok(()),
+            pointer if pointer == to => Ok(()),
             _ => Err(self.inconsistent("its interpreter belongs to another runtime")),
         }
     }

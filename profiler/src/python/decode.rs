@@ -34,6 +34,12 @@ pub(super) fn loads(elf: &ElfFile, function: &str) -> Vec<Load> {
     loads_in(code, symbol.address, known)
 }
 
+/// The loads in the function at an address, up to where it may end.
+pub(super) fn loads_at(elf: &ElfFile, vaddr: u64) -> Vec<Load> {
+    let code = elf.bytes_at(vaddr, FUNCTION_LIMIT);
+    code.map_or_else(Vec::new, |code| loads_in(code, vaddr, false))
+}
+
 fn loads_in(code: &[u8], address: u64, whole: bool) -> Vec<Load> {
     let decoder = Decoder::with_ip(64, code, address, DecoderOptions::NONE);
     let mut instructions = Vec::new();
@@ -64,8 +70,10 @@ fn loads_in(code: &[u8], address: u64, whole: bool) -> Vec<Load> {
 fn fixed_address(instruction: &Instruction) -> Option<u64> {
     let is_memory = |index| instruction.op_kind(index) == OpKind::Memory;
     let operand = (0..instruction.op_count()).find(|&index| is_memory(index))?;
-    // Operand 0 is the destination, but for jumps and the like, which have no other.
-    if operand == 0 && instruction.op_count() > 1 {
+    // Operand 0 is the destination, but for jumps and the like, which have no other, and
+    // comparisons, which have none.
+    let compares = matches!(instruction.mnemonic(), Mnemonic::Cmp | Mnemonic::Test);
+    if operand == 0 && instruction.op_count() > 1 && !compares {
         return None;
     }
     if instruction.mnemonic() == Mnemonic::Lea || instruction.segment_prefix() != Register::None {

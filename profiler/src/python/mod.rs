@@ -22,6 +22,7 @@ mod other;
 pub mod pools;
 pub mod runtime;
 pub mod sites;
+mod statics;
 pub mod text;
 pub mod version;
 

@@ -11,9 +11,9 @@ use std::{io, path::PathBuf};
 use thiserror::Error;
 
 use super::{
-    decode,
     layouts::{Obmalloc, ObmallocState},
     runtime::Interpreter,
+    statics::{self, Statics},
 };
 use crate::process::{elf::ElfFile, memory::Memory};
 
@@ -57,9 +57,18 @@ pub enum PoolsError {
 pub struct Pools {
     arenas: u64,
     arena_count: u64,
-    raw_blocks: u64,
+    counter: BlockCounter,
     arena_size: u64,
     pool_size: u64,
+}
+
+/// The address of a number of blocks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum BlockCounter {
+    /// Of those that came from the raw allocator.
+    Raw(u64),
+    /// Of all.
+    Total(u64),
 }
 
 /// What the header of a pool says.
@@ -106,12 +115,24 @@ impl Pools {
     ) -> Result<Self, PoolsError> {
         let in_interpreter =
             |offset: u32| interpreter.main_interpreter.wrapping_add(u64::from(offset));
-        let [arenas, arena_count, raw_blocks] = match interpreter.places.obmalloc {
-            Obmalloc::Statics => statics(elf)
-                .ok_or_else(|| PoolsError::NotFound {
-                    path: interpreter.image.path.clone(),
-                })?
-                .map(|vaddr| interpreter.image.address(vaddr)),
+        let loaded = |found: Option<Statics>| {
+            let found = found.ok_or_else(|| PoolsError::NotFound {
+                path: interpreter.image.path.clone(),
+            })?;
+            let Statics {
+                arenas,
+                arena_count,
+                blocks,
+            } = found;
+            Ok([arenas, arena_count, blocks].map(|vaddr| interpreter.image.address(vaddr)))
+        };
+        let mut counter: fn(u64) -> BlockCounter = BlockCounter::Raw;
+        let [arenas, arena_count, blocks] = match interpreter.places.obmalloc {
+            Obmalloc::Statics => loaded(statics::with_raw_blocks(elf))?,
+            Obmalloc::StaticsWithTotal => {
+                counter = BlockCounter::Total;
+                loaded(statics::with_total(interpreter, elf, memory))?
+            }
             Obmalloc::Embedded { offset, state } => state.at(in_interpreter(offset)),
             Obmalloc::Pointer { offset, state } => {
                 let bytes = memory.read_bytes(in_interpreter(offset), 8);
@@ -121,7 +142,7 @@ impl Pools {
         Ok(Self {
             arenas,
             arena_count,
-            raw_blocks,
+            counter: counter(blocks),
             arena_size: 1 << interpreter.places.arena_bits,
             pool_size: 1 << interpreter.places.pool_bits,
         })
@@ -129,10 +150,9 @@ impl Pools {
 
     /// Counts what pymalloc holds.
     pub fn census(&self, memory: &Memory) -> io::Result<PoolCensus> {
-        let mut census = PoolCensus {
-            raw_allocated_blocks: word(&memory.read_bytes(self.raw_blocks, 8)?, 0),
-            ..PoolCensus::default()
-        };
+        let mut census = PoolCensus::default();
+        let (BlockCounter::Raw(counter) | BlockCounter::Total(counter)) = self.counter;
+        let blocks = word(&memory.read_bytes(counter, 8)?, 0);
         let mut pools = Vec::with_capacity(BATCH);
         for arena in self.arenas(memory)? {
             census.arenas += 1;
@@ -148,6 +168,11 @@ impl Pools {
             }
         }
         self.count(memory, &pools, &mut census);
+        let in_pools = match self.counter {
+            BlockCounter::Raw(_) => 0,
+            BlockCounter::Total(_) => census.blocks_by_class.iter().sum(),
+        };
+        census.raw_allocated_blocks = blocks.saturating_sub(in_pools);
         Ok(census)
     }
 
@@ -241,31 +266,6 @@ impl ObmallocState {
     }
 }
 
-/// The variables that hold the arenas, their number, and the number of raw blocks.
-///
-/// `sys.getallocatedblocks` reads exactly these, and the function behind it is exported.
-fn statics(elf: &ElfFile) -> Option<[u64; 3]> {
-    let loads = decode::loads(elf, "_Py_GetAllocatedBlocks");
-    let single = |size: usize, followed: bool| {
-        let mut found = loads
-            .iter()
-            .filter(|load| load.size == size && load.followed == followed)
-            .map(|load| load.address);
-        let first = found.next()?;
-        found.all(|address| address == first).then_some(first)
-    };
-    let decoded = || Some([single(8, true)?, single(4, false)?, single(8, false)?]);
-    let named = || {
-        let address = |name| Some(elf.symbol(name)?.address);
-        Some([
-            address("arenas")?,
-            address("maxarenas")?,
-            address("raw_allocated_blocks")?,
-        ])
-    };
-    decoded().or_else(named)
-}
-
 /// Reads a pool's header; `None` if it makes no sense, as in a pool that was never used.
 fn parse_header(bytes: &[u8], pool_size: u64) -> Option<PoolHeader> {
     let count = half(bytes, 0);
@@ -295,7 +295,7 @@ fn half(bytes: &[u8], offset: usize) -> u32 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{PoolCensus, PoolHeader, Pools, parse_header, statics};
+    use super::{PoolCensus, PoolHeader, Pools, parse_header};
     use crate::python::testing::{Program, pythons};
 
     fn header(count: u32, size_class: u32) -> Vec<u8> {
@@ -369,18 +369,56 @@ show()
         }
     }
 
+    /// Prints what the interpreter itself says of each size class: number, pools, blocks.
+    const STATISTICS: &str = r"
+import os, sys, tempfile
+kept = [bytes(i % 500) for i in range(50000)]
+with tempfile.TemporaryFile() as file:
+    stderr = os.dup(2)
+    os.dup2(file.fileno(), 2)
+    sys._debugmallocstats()
+    os.dup2(stderr, 2)
+    file.seek(0)
+    for line in file:
+        fields = line.split()
+        if len(fields) == 5 and all(field.isdigit() for field in fields):
+            print(*map(int, fields[:1] + fields[2:4]))
+print('.', flush=True), input()
+";
+
     #[test]
-    fn code_and_symbols_agree_on_the_variables() {
+    fn the_size_classes_are_those_of_the_interpreters_own_statistics() {
         for python in pythons() {
-            let mut program = Program::start(&python, &[], "print('ready', flush=True); input()");
-            program.line();
-            let (_, elf) = program.interpreter_and_elf();
-            let names = ["arenas", "maxarenas", "raw_allocated_blocks"];
-            let [Some(arenas), Some(count), Some(raw)] = names.map(|name| elf.symbol(name)) else {
-                continue;
-            };
-            let expected = [arenas.address, count.address, raw.address];
-            assert_eq!(statics(&elf), Some(expected), "{}", python.name);
+            let mut program = Program::start(&python, &[], STATISTICS);
+            let mut stated = Vec::new();
+            loop {
+                let line = program.line();
+                if line == "." {
+                    break;
+                }
+                let numbers = line.split(' ').map(|number| number.parse().unwrap());
+                stated.push(numbers.collect::<Vec<u64>>());
+            }
+            assert!(stated.len() > 30, "{}: {stated:?}", python.name);
+            let (interpreter, elf) = program.interpreter_and_elf();
+            let memory = program.memory();
+            let pools = Pools::find(&interpreter, &elf, &memory).unwrap();
+            let census = pools.census(&memory).unwrap();
+            for numbers in stated {
+                let [class, pools, blocks] = numbers[..] else {
+                    panic!("{numbers:?}");
+                };
+                let class = usize::try_from(class).unwrap();
+                let name = format!("class {class} of {}", python.name);
+                // It goes on a little after the statistics.
+                let found = census.blocks_by_class[class];
+                assert!(found.abs_diff(blocks) <= 40, "{name}: {found} not {blocks}");
+                let found = census.pools_by_class[class];
+                assert!(
+                    found.abs_diff(pools) <= 1,
+                    "{name}: {found} pools, not {pools}"
+                );
+            }
         }
     }
 

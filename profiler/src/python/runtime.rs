@@ -11,7 +11,7 @@ use super::{
     error::PythonError,
     layouts::{HolderPath, Layout, RuntimeLayout},
     other,
-    version::{self, Version},
+    version::{self, FeatureVersion, Version},
 };
 use crate::{
     process::{
@@ -206,17 +206,20 @@ impl Candidate<'_> {
 
     /// The version that the interpreter has made a text of.
     fn version_text(&self) -> Option<Version> {
-        self.elf.export("Py_GetVersion")?;
-        let names = [self.elf.soname(), file_name(self.image)];
-        let feature = names
-            .into_iter()
-            .flatten()
-            .find_map(|name| version::from_file_name(&name))?;
+        let feature = self.feature()?;
         let sections = [".bss", ".data"];
         sections
             .into_iter()
             .filter_map(|name| self.elf.section(name))
             .find_map(|section| version::from_text(&self.variables(section)?, feature))
+    }
+
+    /// The feature version that the names of the file give, if an interpreter is in it.
+    fn feature(&self) -> Option<FeatureVersion> {
+        self.elf.export("Py_GetVersion")?;
+        let names = [self.elf.soname(), file_name(self.image)];
+        let mut names = names.into_iter().flatten();
+        names.find_map(|name| version::from_file_name(&name))
     }
 
     fn variables(&self, section: Section) -> Option<Vec<u8>> {
@@ -233,6 +236,10 @@ impl Candidate<'_> {
                 pid,
                 program: path.clone(),
             };
+        }
+        // It makes its text while it is set up.
+        if self.feature().and_then(Layout::of).is_some() {
+            return PythonError::NotReady { pid };
         }
         let name = path.display();
         PythonError::Unsupported {

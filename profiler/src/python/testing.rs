@@ -46,7 +46,7 @@ impl Python {
 }
 
 /// The versions that are supported.
-const SUPPORTED: [&str; 3] = ["3.11", "3.12", "3.13"];
+const SUPPORTED: [&str; 6] = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"];
 
 /// The interpreters that are tested.
 pub(super) fn pythons() -> Vec<Python> {

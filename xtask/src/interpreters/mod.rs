@@ -21,7 +21,7 @@ pub(crate) const VARIABLE: &str = "HEAPTIDE_PYTHONS";
 /// Which interpreters to test with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum Which {
-    /// What is here, and what takes less than a minute to get
+    /// What is here, and what takes less than a minute to get; of much the same versions only one
     Quick,
     /// What has to be compiled, too, which takes minutes the first time
     All,
@@ -151,6 +151,22 @@ pub(crate) fn list(which: Which) -> String {
         .iter()
         .filter(|it| which == Which::All || !it.is_compiled() || place(it).is_some());
     wanted.map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A version that differs from those next to it in nothing that only a kernel shows. Tests on live
+/// processes take seconds for each interpreter.
+const BETWEEN_OTHERS: &str = "3.9";
+
+/// What of a list is tested on live processes.
+pub(crate) fn live(which: Which, list: &str) -> String {
+    let is_wanted = |line: &&str| {
+        let version = line.split('\t').nth(1);
+        which == Which::All || version != Some(BETWEEN_OTHERS)
+    };
+    list.lines()
+        .filter(is_wanted)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn line(interpreter: &Interpreter) -> String {

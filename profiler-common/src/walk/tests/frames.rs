@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::{Walked, walk};
 use crate::{
-    fake::{CFRAME_LAYOUT, FakeFrame, FakeMemory, LAYOUT},
+    fake::{CFRAME_LAYOUT, FakeFrame, FakeMemory, LAYOUT, UNIT_LAYOUT},
     layout::{InterpreterLayout, NO_SHIMS},
     walk::{MAX_FRAMES, RawFrame, WalkEnd, fingerprint, read_fingerprint},
 };
@@ -261,6 +261,36 @@ fn an_instruction_far_from_its_code_is_cut_to_an_offset() {
         };
         assert_eq!(walk_lone(frame, &LAYOUT), raw(CODE, offset));
     }
+}
+
+#[test]
+fn an_instruction_may_be_counted_by_the_frame_in_bytes_or_units() {
+    let bytes = InterpreterLayout {
+        instruction_shift: 0,
+        ..UNIT_LAYOUT
+    };
+    // A frame has 32 bits for it, and something else behind them.
+    for (count, unit) in [(0, 0), (6, 12), (100_000, 200_000), (-1, -2)] {
+        let frame = FakeFrame {
+            instruction: 0xdead_beef << 32 | u64::from(i32::cast_unsigned(count)),
+            ..FakeFrame::python(0, CODE, 0)
+        };
+        assert_eq!(walk_lone(frame, &UNIT_LAYOUT), raw(CODE, unit));
+        assert_eq!(walk_lone(frame, &bytes), raw(CODE, count));
+    }
+}
+
+#[test]
+fn as_many_bytes_of_a_frame_are_read_as_the_layout_says() {
+    let larger = InterpreterLayout {
+        frame_bytes: LAYOUT.frame_bytes + 8,
+        ..LAYOUT
+    };
+    let memory = lone(FakeFrame::python(0, CODE, 2));
+    assert_eq!(walk(&memory, &larger, STATE), unreadable([]));
+    let behind = frame_at(0) + u64::from(LAYOUT.frame_bytes);
+    let memory = memory.word(behind, 0);
+    assert_eq!(walk(&memory, &larger, STATE), complete([raw(CODE, 2)]));
 }
 
 #[test]

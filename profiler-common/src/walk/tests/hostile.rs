@@ -6,7 +6,7 @@ use proptest::{array, collection, option, prelude::*, sample};
 
 use super::walk;
 use crate::{
-    fake::{CFRAME_LAYOUT, FakeFrame, FakeMemory, LAYOUT},
+    fake::{CFRAME_LAYOUT, FakeFrame, FakeMemory, LAYOUT, UNIT_LAYOUT},
     layout::InterpreterLayout,
     memory::ReadMemory as _,
     walk::{MAX_FRAMES, MAX_THREAD_STATES, RawFrame, WalkEnd, find_thread_state},
@@ -117,7 +117,9 @@ fn memory() -> impl Strategy<Value = FakeMemory> {
 
 /// Rows as they are, and rows that no check has seen.
 fn layout() -> impl Strategy<Value = InterpreterLayout> {
-    let wild = (array::uniform16(any::<u16>()), 0u32..3).prop_map(|(numbers, entry)| {
+    let rest = (0u32..3, any::<[u16; 2]>(), any::<u32>());
+    let wild = (array::uniform16(any::<u16>()), rest).prop_map(|(numbers, rest)| {
+        let (entry, [frame_bytes, instruction_shift], instruction_address) = rest;
         let [
             thread_next,
             thread_id,
@@ -156,11 +158,14 @@ fn layout() -> impl Strategy<Value = InterpreterLayout> {
             number_flags,
             number_first_line,
             code_bytecode,
+            frame_bytes,
+            instruction_shift,
+            instruction_address,
             entry,
             reserved: 0,
         }
     });
-    prop_oneof![Just(LAYOUT), Just(CFRAME_LAYOUT), wild]
+    prop_oneof![Just(LAYOUT), Just(CFRAME_LAYOUT), Just(UNIT_LAYOUT), wild]
 }
 
 proptest! {

@@ -119,6 +119,7 @@ pub struct Allocators {
     pub arena: ArenaTable,
     hooks: Vec<Hook>,
     base: Base,
+    base_object: Table,
 }
 
 impl Allocators {
@@ -150,6 +151,7 @@ impl Allocators {
             arena,
             hooks,
             base: reader.base(&base_raw, &base_mem, &base_object),
+            base_object,
         })
     }
 
@@ -166,6 +168,11 @@ impl Allocators {
             Base::Malloc => AllocatorKind::Malloc,
             other => AllocatorKind::Other(other.name()),
         }
+    }
+
+    /// The address of the function that gives a block back to pymalloc, if that is in use.
+    pub(super) fn pymalloc_free(&self) -> Option<u64> {
+        self.uses_pymalloc().then_some(self.base_object.free)
     }
 
     /// Whether small objects end in pymalloc's pools, be it through hooks.

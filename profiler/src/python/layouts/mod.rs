@@ -4,6 +4,7 @@
 //! compares no versions. The numbers are those of x86-64 and come from the debug information of
 //! real builds.
 
+mod objects;
 mod rows;
 
 use profiler_common::layout::InterpreterLayout;
@@ -81,8 +82,8 @@ pub struct RuntimeLayout {
     pub holder: HolderPath,
     /// Interpreter: the first thread state.
     pub threads_head: u32,
-    /// Interpreter: the runtime.
-    pub back_pointer: u32,
+    /// What shows that runtime and interpreter belong to each other.
+    pub link: RuntimeLink,
     /// Thread state: the one before it.
     pub thread_previous: u32,
     /// Thread state: its interpreter.
@@ -116,6 +117,21 @@ pub enum HolderPath {
     },
 }
 
+/// A pointer between the runtime and the main interpreter; zero while they are set up.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RuntimeLink {
+    /// The interpreter points to the runtime.
+    FromInterpreter {
+        /// Where in the interpreter.
+        offset: u32,
+    },
+    /// The runtime points to the interpreter.
+    FromRuntime {
+        /// Where in the runtime.
+        offset: u32,
+    },
+}
+
 /// Where the tables of allocator functions are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AllocatorTables {
@@ -139,6 +155,8 @@ pub enum AllocatorTables {
 pub enum Obmalloc {
     /// In variables of their own, which only the code names.
     Statics,
+    /// As before, but the blocks that are counted are all, not those of the raw allocator.
+    StaticsWithTotal,
     /// In the interpreter.
     Embedded {
         /// Where in the interpreter.
@@ -198,13 +216,12 @@ impl Layout {
             number_first_line: code.first_line - start,
             ..self.interpreter
         };
-        let frame = [
-            layout.frame_code,
-            layout.frame_previous,
-            layout.frame_instruction,
-        ];
-        let fits = frame.iter().all(|&at| fits(at, 8, FRAME_BYTES))
-            && fits(layout.frame_owner, 1, FRAME_BYTES)
+        let frame = layout.frame_bytes;
+        let pointers = [layout.frame_code, layout.frame_previous];
+        let fits = frame <= FRAME_LIMIT
+            && pointers.iter().all(|&at| fits(at, 8, frame))
+            && fits(layout.frame_instruction, 4, frame)
+            && fits(layout.frame_owner, 1, frame)
             && numbers.iter().all(|at| fits(at - start, 4, NUMBER_BYTES));
         fits.then_some(layout)
     }
@@ -212,11 +229,11 @@ impl Layout {
 
 /// Whether a field of this many bytes lies in a block, and where fields of its size may lie.
 const fn fits(at: u16, size: u16, block: u16) -> bool {
-    at.is_multiple_of(size) && at <= block - size
+    at.is_multiple_of(size) && size <= block && at <= block - size
 }
 
-/// The walk reads a frame as one block of this many bytes.
-const FRAME_BYTES: u16 = 80;
+/// The walk reads a frame as one block of less than 128 bytes.
+const FRAME_LIMIT: u16 = 127;
 
 /// The walk reads the numbers of a code object as one block of this many bytes.
 const NUMBER_BYTES: u16 = 32;
@@ -235,10 +252,13 @@ mod tests {
 
     #[test]
     fn offsets_outside_of_their_block_are_refused() {
-        let changes: [fn(&mut Layout); 5] = [
-            |row| row.interpreter.frame_code = 76,
-            |row| row.interpreter.frame_previous = 80,
-            |row| row.interpreter.frame_owner = 80,
+        let changes: [fn(&mut Layout); 8] = [
+            |row| row.interpreter.frame_code += 4,
+            |row| row.interpreter.frame_previous = row.interpreter.frame_bytes,
+            |row| row.interpreter.frame_instruction = row.interpreter.frame_bytes - 2,
+            |row| row.interpreter.frame_owner = row.interpreter.frame_bytes,
+            |row| row.interpreter.frame_bytes = 0,
+            |row| row.interpreter.frame_bytes = 128,
             |row| row.code.first_line = row.code.flags + 32,
             |row| row.code.arguments = row.code.flags + 2,
         ];

@@ -1,10 +1,10 @@
 //! The rows.
 
-use profiler_common::layout::{FrameEntry, InterpreterLayout, NO_SHIMS};
+use profiler_common::layout::{ADDRESS, FrameEntry, InterpreterLayout, NO_SHIMS};
 
 use super::{
     AllocatorTables, CodeMembers, CodeOffsets, HolderPath, Layout, Obmalloc, ObmallocState,
-    RuntimeLayout,
+    RuntimeLayout, RuntimeLink, objects,
 };
 use crate::python::{
     debug_offsets::{DebugField, DebugOffsetsLayout, Place},
@@ -15,6 +15,9 @@ use crate::python::{
 
 /// All versions that are known.
 pub(super) const LAYOUTS: &[Layout] = &[
+    objects::PYTHON_3_8,
+    objects::PYTHON_3_9,
+    objects::PYTHON_3_10,
     Layout {
         feature: FeatureVersion::new(3, 11),
         interpreter: InterpreterLayout {
@@ -42,7 +45,7 @@ pub(super) const LAYOUTS: &[Layout] = &[
             interpreters: 40,
             holder: HolderPath::InRuntime { offset: 576 },
             threads_head: 16,
-            back_pointer: 40,
+            link: RuntimeLink::FromInterpreter { offset: 40 },
             thread_previous: 0,
             thread_interpreter: 16,
             allocators: AllocatorTables::Static,
@@ -72,7 +75,7 @@ pub(super) const LAYOUTS: &[Layout] = &[
                 holder: 8,
             },
             threads_head: 72,
-            back_pointer: 96,
+            link: RuntimeLink::FromInterpreter { offset: 96 },
             thread_previous: 0,
             thread_interpreter: 16,
             allocators: AllocatorTables::InRuntime {
@@ -107,7 +110,7 @@ pub(super) const LAYOUTS: &[Layout] = &[
             interpreters: 632,
             holder: HolderPath::InGil { gil: 16, holder: 8 },
             threads_head: 7344,
-            back_pointer: 7376,
+            link: RuntimeLink::FromInterpreter { offset: 7376 },
             thread_previous: 0,
             thread_interpreter: 16,
             allocators: AllocatorTables::InRuntime {
@@ -128,7 +131,7 @@ pub(super) const LAYOUTS: &[Layout] = &[
 ];
 
 /// What 3.12 set and later versions kept, and 3.11 in part.
-const INTERPRETER: InterpreterLayout = InterpreterLayout {
+pub(super) const INTERPRETER: InterpreterLayout = InterpreterLayout {
     thread_next: 8,
     thread_id: 0,
     thread_frame: 0,
@@ -145,12 +148,16 @@ const INTERPRETER: InterpreterLayout = InterpreterLayout {
     number_flags: 0,
     number_first_line: 0,
     code_bytecode: 0,
+    // `_PyInterpreterFrame` has 72 of its own and at least one slot of its value stack.
+    frame_bytes: 80,
+    instruction_shift: 0,
+    instruction_address: ADDRESS,
     entry: FrameEntry::ThroughCFrame as u32,
     reserved: 0,
 };
 
 /// What 3.11 set and later versions kept.
-const CODE: CodeOffsets = CodeOffsets {
+pub(super) const CODE: CodeOffsets = CodeOffsets {
     object_type: 8,
     filename: 112,
     name: 128,
@@ -185,7 +192,7 @@ const TEXT: TextLayout = TextLayout {
 };
 
 /// `str` while it could still hold a `wchar_t` text, up to 3.11.
-const TEXT_WITH_WSTR: TextLayout = TextLayout {
+pub(super) const TEXT_WITH_WSTR: TextLayout = TextLayout {
     ascii_text: 48,
     compact_text: 72,
     pointer: 72,

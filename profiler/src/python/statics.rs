@@ -1,0 +1,142 @@
+//! Pymalloc's variables, where they are variables of their own: no name of them is exported.
+
+use super::{
+    allocator::Allocators,
+    decode::{self, Load},
+    runtime::Interpreter,
+};
+use crate::process::{elf::ElfFile, memory::Memory};
+
+/// Addresses in the file of the variables that are needed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Statics {
+    /// The pointer to the arenas.
+    pub(super) arenas: u64,
+    /// How many elements that array has.
+    pub(super) arena_count: u64,
+    /// The number of blocks: of the raw allocator, or of all.
+    pub(super) blocks: u64,
+}
+
+/// What `sys.getallocatedblocks` reads, which is exported.
+const COUNTER: &str = "_Py_GetAllocatedBlocks";
+
+/// The variables of the versions that count the blocks of the raw allocator.
+///
+/// `sys.getallocatedblocks` reads exactly these.
+pub(super) fn with_raw_blocks(elf: &ElfFile) -> Option<Statics> {
+    let loads = decode::loads(elf, COUNTER);
+    let single = |size: usize, followed: bool| {
+        let mut found = loads
+            .iter()
+            .filter(|load| load.size == size && load.followed == followed)
+            .map(|load| load.address);
+        let first = found.next()?;
+        found.all(|address| address == first).then_some(first)
+    };
+    let decoded = || {
+        Some(Statics {
+            arenas: single(8, true)?,
+            arena_count: single(4, false)?,
+            blocks: single(8, false)?,
+        })
+    };
+    decoded().or_else(|| named(elf, "raw_allocated_blocks"))
+}
+
+/// The variables of the version that counts all blocks.
+///
+/// `sys.getallocatedblocks` reads their number, and the function that gives a block back begins
+/// with the question whether it lies in one of the arenas.
+pub(super) fn with_total(
+    interpreter: &Interpreter,
+    elf: &ElfFile,
+    memory: &Memory,
+) -> Option<Statics> {
+    let decoded = || {
+        let blocks = decode::loads(elf, COUNTER).first()?.address;
+        let allocators = Allocators::read(interpreter, elf, memory).ok()?;
+        let free = interpreter.image.vaddr(allocators.pymalloc_free()?);
+        in_free(&decode::loads_at(elf, free), blocks)
+    };
+    decoded().or_else(|| named(elf, "_Py_AllocatedBlocks"))
+}
+
+/// The variables that the function which gives a block back loads first, but for the number of
+/// blocks, which it counts down.
+fn in_free(loads: &[Load], blocks: u64) -> Option<Statics> {
+    let first = |size: usize, followed: bool| {
+        let mut loads = loads.iter().filter(|load| load.address != blocks);
+        loads
+            .find(|load| load.size == size && load.followed == followed)
+            .map(|load| load.address)
+    };
+    Some(Statics {
+        arenas: first(8, true)?,
+        arena_count: first(4, false)?,
+        blocks,
+    })
+}
+
+fn named(elf: &ElfFile, counter: &str) -> Option<Statics> {
+    let address = |name| Some(elf.symbol(name)?.address);
+    Some(Statics {
+        arenas: address("arenas")?,
+        arena_count: address("maxarenas")?,
+        blocks: address(counter)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Statics, in_free, named, with_raw_blocks, with_total};
+    use crate::python::{
+        decode::Load,
+        layouts::Obmalloc,
+        testing::{Program, pythons},
+    };
+
+    #[test]
+    fn code_and_symbols_agree_on_the_variables() {
+        for python in pythons() {
+            let mut program = Program::start(&python, &[], "print('ready', flush=True); input()");
+            program.line();
+            let (interpreter, elf) = program.interpreter_and_elf();
+            let (found, counter) = match interpreter.places.obmalloc {
+                Obmalloc::Statics => (with_raw_blocks(&elf), "raw_allocated_blocks"),
+                Obmalloc::StaticsWithTotal => (
+                    with_total(&interpreter, &elf, &program.memory()),
+                    "_Py_AllocatedBlocks",
+                ),
+                Obmalloc::Embedded { .. } | Obmalloc::Pointer { .. } => continue,
+            };
+            assert!(found.is_some(), "{}", python.name);
+            if let Some(expected) = named(&elf, counter) {
+                assert_eq!(found, Some(expected), "{}", python.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_function_that_gives_back_shows_the_arenas() {
+        let load = |address, size, followed| Load {
+            address,
+            size,
+            followed,
+        };
+        let loads = [
+            load(0x10, 8, true),
+            load(0x20, 4, false),
+            load(0x30, 8, true),
+            load(0x40, 8, true),
+        ];
+        let expected = Statics {
+            arenas: 0x30,
+            arena_count: 0x20,
+            blocks: 0x10,
+        };
+        assert_eq!(in_free(&loads, 0x10), Some(expected));
+        assert_eq!(in_free(&loads[..2], 0x10), None);
+        assert_eq!(in_free(&[], 0x10), None);
+    }
+}
