@@ -17,17 +17,13 @@ use crate::{
 const SERVICE: &str = "docs/examples/leaky_service.py";
 const DURATION: &str = "15s";
 
-/// Programs that may be a `CPython` that heaptide supports, and a question that only such answer.
-const PYTHONS: [&str; 5] = [
-    "python3",
-    "python3.13",
-    "python3.12",
-    "python3.11",
-    "/usr/bin/python3.11",
-];
+/// The versions of `CPython` that the demo runs with, the best first.
+const VERSIONS: [&str; 6] = ["3.13", "3.12", "3.11", "3.10", "3.9", "3.8"];
+
+/// What an interpreter is asked: its kind and version, and where it is.
 const QUESTION: &str = "import sys\n\
-    supported = sys.implementation.name == 'cpython' and (3, 11) <= sys.version_info < (3, 14)\n\
-    print(sys.executable) if supported else sys.exit(1)";
+    print(sys.implementation.name, '%d.%d' % sys.version_info[:2])\n\
+    print(sys.executable)";
 
 /// Builds heaptide, starts the service, attaches to it, and says what came out.
 pub(crate) fn run() -> Result<()> {
@@ -109,14 +105,29 @@ fn seen_from_here(path: &Path) -> String {
 
 /// An interpreter that heaptide supports.
 fn python() -> Result<String> {
-    let answers = PYTHONS.iter().filter_map(|python| {
-        let answer = Tool::new(python).args(["-c", QUESTION]).capture().ok()?;
-        Some(answer.trim().to_owned())
-    });
-    answers
+    let names = VERSIONS.iter().map(|version| format!("python{version}"));
+    // Version managers put programs on the PATH that only say that they are none.
+    let distributed = names.clone().map(|name| format!("/usr/bin/{name}"));
+    let mut programs = ["python3".to_owned()]
         .into_iter()
-        .next()
-        .context("the demo needs CPython 3.11, 3.12 or 3.13 on the PATH")
+        .chain(names)
+        .chain(distributed);
+    programs
+        .find_map(|program| {
+            let answer = Tool::new(program).args(["-c", QUESTION]).capture().ok()?;
+            supported(&answer)
+        })
+        .with_context(|| {
+            let versions = VERSIONS.join(", ");
+            format!("the demo needs CPython {versions} on the PATH")
+        })
+}
+
+/// The path in an interpreter's answer, if heaptide supports that interpreter.
+fn supported(answer: &str) -> Option<String> {
+    let (kind, path) = answer.trim().split_once('\n')?;
+    let version = kind.strip_prefix("cpython ")?;
+    VERSIONS.contains(&version).then(|| path.to_owned())
 }
 
 /// The service; it ends when its standard input is closed.

@@ -6,8 +6,12 @@ use thiserror::Error;
 
 use super::{args::Common, output};
 use crate::{
-    probe::ProbeError, process::ProcessError, python::PythonError, recording::RecordingError,
-    session::SessionError, source::PlanError,
+    probe::ProbeError,
+    process::ProcessError,
+    python::{PythonError, version},
+    recording::RecordingError,
+    session::SessionError,
+    source::PlanError,
 };
 
 /// An unexpected failure.
@@ -108,7 +112,7 @@ fn target(error: &PlanError) -> (u8, Option<String>) {
 fn python_remedy(error: &PythonError) -> Option<String> {
     Some(match error {
         PythonError::NotPython { .. } => "`pgrep -a python` lists candidates".to_owned(),
-        PythonError::Unsupported { .. } => "CPython 3.11, 3.12 and 3.13 are supported".to_owned(),
+        PythonError::Unsupported { .. } => format!("{} is supported", version::supported()),
         PythonError::NotReady { .. } => {
             "try again in a moment, or use `heaptide run -- COMMAND`".to_owned()
         }

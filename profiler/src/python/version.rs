@@ -123,6 +123,15 @@ impl fmt::Display for Version {
     }
 }
 
+/// What a person calls the interpreters that heaptide can follow, such as `CPython 3.8 to 3.13`.
+pub fn supported() -> String {
+    let mut features = Layout::all().iter().map(|row| row.feature);
+    match (features.next(), features.next_back()) {
+        (Some(first), Some(last)) => format!("CPython {first} to {last}"),
+        (only, _) => only.map_or_else(String::new, |only| format!("CPython {only}")),
+    }
+}
+
 /// The first version that heaptide means to follow.
 const OLDEST: FeatureVersion = FeatureVersion::new(3, 8);
 
@@ -202,7 +211,7 @@ fn find(data: &[u8], pattern: &[u8]) -> Option<usize> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{FeatureVersion, Level, Version, from_file_name, from_text};
+    use super::{FeatureVersion, Layout, Level, Version, from_file_name, from_text, supported};
 
     #[test]
     fn versions_read_like_python_prints_them() {
@@ -271,6 +280,15 @@ mod tests {
         for (data, expected) in cases {
             assert_eq!(from_text(data, feature), expected, "{data:?}");
         }
+    }
+
+    #[test]
+    fn every_version_between_the_first_and_the_last_is_supported() {
+        let features: Vec<_> = Layout::all().iter().map(|row| row.feature).collect();
+        let (first, last) = (features[0], features[features.len() - 1]);
+        assert_eq!(supported(), format!("CPython {first} to {last}"));
+        let all = (first.minor..=last.minor).map(|minor| FeatureVersion::new(first.major, minor));
+        assert_eq!(features, all.collect::<Vec<_>>());
     }
 
     #[test]

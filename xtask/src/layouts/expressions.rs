@@ -13,11 +13,14 @@ enum Check {
     Is(&'static str),
     /// It is the value of the first expression before that 3.x, and of the second from then on.
     Until(u8, &'static str, &'static str),
+    /// It is the value of the first expression before the first 3.x, of the last from the second
+    /// 3.x on, and of the other in between.
+    Between((u8, u8), [&'static str; 3]),
     /// It is not checked; the names below say why.
     Not,
 }
 
-use Check::{Is, Until};
+use Check::{Between, Is, Until};
 
 const FILLED_IN_FROM_THE_CODE_NUMBERS: Check = Check::Not;
 const A_CHOICE_AND_NO_PLACE: Check = Check::Not;
@@ -32,26 +35,49 @@ const CHECKS: &[(&str, Check)] = &[
     ("interpreter.thread_id", Is("OF(PyThreadState, thread_id)")),
     (
         "interpreter.thread_frame",
-        Until(
-            13,
-            "OF(PyThreadState, cframe)",
-            "OF(PyThreadState, current_frame)",
+        Between(
+            (11, 13),
+            [
+                "OF(PyThreadState, frame)",
+                "OF(PyThreadState, cframe)",
+                "OF(PyThreadState, current_frame)",
+            ],
         ),
     ),
     (
         "interpreter.cframe_frame",
-        Until(13, "OF(_PyCFrame, current_frame)", "0"),
+        Between((11, 13), ["0", "OF(_PyCFrame, current_frame)", "0"]),
     ),
     (
         "interpreter.frame_code",
-        Until(13, "OF(FRAME, f_code)", "OF(FRAME, f_executable)"),
+        Between(
+            (11, 13),
+            [
+                "OF(PyFrameObject, f_code)",
+                "OF(FRAME, f_code)",
+                "OF(FRAME, f_executable)",
+            ],
+        ),
     ),
-    ("interpreter.frame_previous", Is("OF(FRAME, previous)")),
+    (
+        "interpreter.frame_previous",
+        Until(11, "OF(PyFrameObject, f_back)", "OF(FRAME, previous)"),
+    ),
     (
         "interpreter.frame_instruction",
-        Until(13, "OF(FRAME, prev_instr)", "OF(FRAME, instr_ptr)"),
+        Between(
+            (11, 13),
+            [
+                "OF(PyFrameObject, f_lasti)",
+                "OF(FRAME, prev_instr)",
+                "OF(FRAME, instr_ptr)",
+            ],
+        ),
     ),
-    ("interpreter.frame_owner", Is("OF(FRAME, owner)")),
+    (
+        "interpreter.frame_owner",
+        Until(11, "0", "OF(FRAME, owner)"),
+    ),
     // A frame's owner is one byte: 256 is no owner.
     (
         "interpreter.shim_owner",
@@ -74,13 +100,23 @@ const CHECKS: &[(&str, Check)] = &[
     ),
     (
         "interpreter.code_bytecode",
-        Is("OF(PyCodeObject, co_code_adaptive)"),
+        Until(11, "0", "OF(PyCodeObject, co_code_adaptive)"),
     ),
+    ("interpreter.frame_bytes", A_CHOICE_AND_NO_PLACE),
+    ("interpreter.instruction_shift", A_CHOICE_AND_NO_PLACE),
+    ("interpreter.instruction_address", A_CHOICE_AND_NO_PLACE),
     ("interpreter.entry", A_CHOICE_AND_NO_PLACE),
     ("interpreter.reserved", A_CHOICE_AND_NO_PLACE),
     ("code.object_type", Is("OF(PyObject, ob_type)")),
     ("code.filename", Is("OF(PyCodeObject, co_filename)")),
-    ("code.name", Is("OF(PyCodeObject, co_qualname)")),
+    (
+        "code.name",
+        Until(
+            11,
+            "OF(PyCodeObject, co_name)",
+            "OF(PyCodeObject, co_qualname)",
+        ),
+    ),
     ("code.arguments", Is("OF(PyCodeObject, co_argcount)")),
     (
         "code.keyword_only",
@@ -88,7 +124,14 @@ const CHECKS: &[(&str, Check)] = &[
     ),
     ("code.flags", Is("OF(PyCodeObject, co_flags)")),
     ("code.first_line", Is("OF(PyCodeObject, co_firstlineno)")),
-    ("code.line_table", Is("OF(PyCodeObject, co_linetable)")),
+    (
+        "code.line_table",
+        Until(
+            10,
+            "OF(PyCodeObject, co_lnotab)",
+            "OF(PyCodeObject, co_linetable)",
+        ),
+    ),
     ("code.bytes_size", Is("OF(PyVarObject, ob_size)")),
     ("code.bytes_data", Is("OF(PyBytesObject, ob_sval)")),
     ("code.text.length", Is("OF(PyASCIIObject, length)")),
@@ -104,7 +147,14 @@ const CHECKS: &[(&str, Check)] = &[
     ("code.text.pointer", Is("OF(PyUnicodeObject, data)")),
     ("code.type_basic_size", Is("OF(PyTypeObject, tp_basicsize)")),
     ("code.type_members", Is("OF(PyTypeObject, tp_members)")),
-    ("code.basic_size", Is("OF(PyCodeObject, co_code_adaptive)")),
+    (
+        "code.basic_size",
+        Until(
+            11,
+            "sizeof(PyCodeObject)",
+            "OF(PyCodeObject, co_code_adaptive)",
+        ),
+    ),
     (
         "runtime.interpreters",
         Is("OF(_PyRuntimeState, interpreters.head)"),
@@ -123,11 +173,19 @@ const CHECKS: &[(&str, Check)] = &[
     ),
     (
         "runtime.threads_head",
-        Is("OF(PyInterpreterState, threads.head)"),
+        Until(
+            11,
+            "OF(PyInterpreterState, tstate_head)",
+            "OF(PyInterpreterState, threads.head)",
+        ),
     ),
     (
-        "runtime.back_pointer",
-        Is("OF(PyInterpreterState, runtime)"),
+        "runtime.link.offset",
+        Until(
+            9,
+            "OF(_PyRuntimeState, gilstate.autoInterpreterState)",
+            "OF(PyInterpreterState, runtime)",
+        ),
     ),
     ("runtime.thread_previous", Is("OF(PyThreadState, prev)")),
     (
@@ -179,12 +237,18 @@ const CHECKS: &[(&str, Check)] = &[
 
 const HEAD: &str = r#"
 #include <Python.h>
+#include <frameobject.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include "pycore_frame.h"
+#include "pycore_pystate.h"
+#if __has_include("pycore_interp.h")
 #include "pycore_interp.h"
 #include "pycore_runtime.h"
+#endif
+#if __has_include("pycore_frame.h")
+#include "pycore_frame.h"
+#endif
 
 #define OF(type, field) offsetof(type, field)
 #define FRAME struct _PyInterpreterFrame
@@ -225,6 +289,9 @@ impl Check {
             Is(expression) => expression,
             Until(minor, before, _) if version.minor < minor => before,
             Until(_, _, after) => after,
+            Between((first, _), [before, ..]) if version.minor < first => before,
+            Between((_, second), [_, within, _]) if version.minor < second => within,
+            Between(_, [.., after]) => after,
             Self::Not => NOT_IN_THE_HEADERS,
         };
         (!expression.is_empty()).then_some(expression)
@@ -245,16 +312,19 @@ mod tests {
     #[test]
     fn the_expression_is_that_of_the_version() {
         let name = "interpreter.frame_code";
-        assert!(
-            program_of(12, name)
-                .unwrap()
-                .contains("(\"interpreter.frame_code\", OF(FRAME, f_code))")
-        );
-        assert!(
-            program_of(13, name)
-                .unwrap()
-                .contains("OF(FRAME, f_executable)")
-        );
+        let cases = [
+            (10, "OF(PyFrameObject, f_code)"),
+            (11, "OF(FRAME, f_code)"),
+            (12, "OF(FRAME, f_code)"),
+            (13, "OF(FRAME, f_executable)"),
+        ];
+        for (minor, expression) in cases {
+            let shown = format!("SHOW(\"{name}\", {expression});");
+            assert!(
+                program_of(minor, name).unwrap().contains(&shown),
+                "3.{minor}"
+            );
+        }
     }
 
     #[test]

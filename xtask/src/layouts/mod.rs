@@ -98,7 +98,7 @@ fn headers(version: Version) -> Result<Vec<PathBuf>> {
     if let Ok(versions) = fs::read_dir(versions) {
         folders.extend(versions.flatten().map(|entry| entry.path().join(&name)));
     }
-    folders.retain(|folder| folder.join("internal/pycore_frame.h").is_file());
+    folders.retain(|folder| folder.join("internal/pycore_pystate.h").is_file());
     folders.sort();
     Ok(folders)
 }

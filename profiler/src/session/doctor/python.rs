@@ -8,7 +8,7 @@ use super::refusal;
 use crate::{
     probe::SiteProgram,
     process::identity::{self, Identity},
-    python::{AllocatorKind, Allocators, Interpreter, PythonError},
+    python::{AllocatorKind, Allocators, Interpreter, PythonError, version},
     report::{Check, Topic},
     source::{Plan, PlanError, PlannedSites, Planner, SiteClass},
     units::{Bytes, Pid},
@@ -82,8 +82,8 @@ pub(super) fn checks(identity: &Identity) -> Vec<Check> {
     ]
 }
 
-fn remedy(error: &PlanError) -> &'static str {
-    match error {
+fn remedy(error: &PlanError) -> String {
+    let remedy = match error {
         PlanError::Python(PythonError::NotPython { .. }) => {
             "name another process: `pgrep -a python` lists candidates"
         }
@@ -91,16 +91,18 @@ fn remedy(error: &PlanError) -> &'static str {
             "try again in a moment, or use `heaptide run -- COMMAND`"
         }
         PlanError::Python(PythonError::Inconsistent { .. }) => {
-            "run it with a CPython 3.11, 3.12 or 3.13 whose sources were not changed"
+            let supported = version::supported();
+            return format!("run it with {supported} whose sources were not changed");
         }
         PlanError::Python(PythonError::Unsupported { .. }) => {
-            "run it with CPython 3.11, 3.12 or 3.13"
+            return format!("run it with {}", version::supported());
         }
         PlanError::Process(_) | PlanError::Python(_) => "see whether the process still runs",
         PlanError::File(_) | PlanError::Open { .. } => {
             "see whether the named file is there and readable"
         }
-    }
+    };
+    remedy.to_owned()
 }
 
 fn describe(interpreter: &Interpreter) -> String {
