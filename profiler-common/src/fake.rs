@@ -26,7 +26,7 @@ pub(crate) const LAYOUT: InterpreterLayout = InterpreterLayout {
     number_flags: 0,
     number_first_line: 20,
     code_bytecode: 192,
-    frame_bytes: FRAME_BYTES as u16,
+    frame_bytes: FRAME_BYTES,
     instruction_shift: 0,
     instruction_address: ADDRESS,
     entry: FrameEntry::Direct as u32,
@@ -47,7 +47,7 @@ pub(crate) const UNIT_LAYOUT: InterpreterLayout = InterpreterLayout {
 };
 
 /// How many bytes a frame has.
-const FRAME_BYTES: usize = 80;
+const FRAME_BYTES: u16 = 80;
 
 /// Owners that mark a frame of Python code, and one that stands for C code.
 const THREAD: u8 = 0;
@@ -125,7 +125,7 @@ impl FakeMemory {
 
     /// Puts a frame there, with nothing behind it that could be read.
     pub(crate) fn frame(self, address: u64, frame: FakeFrame) -> Self {
-        let mut bytes = [0xa5; FRAME_BYTES];
+        let mut bytes = [0xa5; FRAME_BYTES as usize];
         let words = [
             (LAYOUT.frame_code, frame.code),
             (LAYOUT.frame_previous, frame.previous),
