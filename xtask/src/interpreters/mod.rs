@@ -272,6 +272,18 @@ mod tests {
     }
 
     #[test]
+    fn of_versions_that_are_much_alike_an_everyday_run_measures_the_outer_ones() {
+        let versions = |which| {
+            let list = live(which, &list(which));
+            let versions = list.lines().filter_map(|line| line.split('\t').nth(1));
+            versions.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let is_there = |which, version: &str| versions(which).iter().any(|it| it == version);
+        assert!(is_there(Which::Quick, "3.8") && is_there(Which::Quick, "3.10"));
+        assert!(!is_there(Which::Quick, "3.9") && is_there(Which::All, "3.9"));
+    }
+
+    #[test]
     fn nobody_misses_what_has_to_be_compiled_in_an_everyday_run() {
         let missing = "3.13t from source\t3.13t\t\t";
         assert!(list(Which::Quick).lines().all(|line| line != missing));
