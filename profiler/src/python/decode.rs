@@ -2,7 +2,10 @@
 //!
 //! Variables that have no exported name are found through exported functions that use them.
 
-use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register};
+use iced_x86::{
+    Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess,
+    OpKind, Register, UsedRegister,
+};
 
 use crate::process::elf::ElfFile;
 
@@ -72,8 +75,7 @@ fn fixed_address(instruction: &Instruction) -> Option<u64> {
     let operand = (0..instruction.op_count()).find(|&index| is_memory(index))?;
     // Operand 0 is the destination, but for jumps and the like, which have no other, and
     // comparisons, which have none.
-    let compares = matches!(instruction.mnemonic(), Mnemonic::Cmp | Mnemonic::Test);
-    if operand == 0 && instruction.op_count() > 1 && !compares {
+    if operand == 0 && instruction.op_count() > 1 && !compares(instruction) {
         return None;
     }
     if instruction.mnemonic() == Mnemonic::Lea || instruction.segment_prefix() != Register::None {
@@ -89,15 +91,47 @@ fn fixed_address(instruction: &Instruction) -> Option<u64> {
 
 /// Whether one of the instructions that follow reads where the loaded register points.
 fn is_followed(load: &Instruction, rest: &[Instruction]) -> bool {
-    if load.op_count() == 0 || load.op_kind(0) != OpKind::Register {
+    if load.op_count() == 0 || load.op_kind(0) != OpKind::Register || compares(load) {
         return false;
     }
     let register = load.op0_register().full_register();
-    rest.iter().any(|instruction| {
-        instruction.mnemonic() != Mnemonic::Lea
-            && instruction.memory_base() != Register::None
-            && instruction.memory_base().full_register() == register
+    let mut factory = InstructionInfoFactory::new();
+    for instruction in rest {
+        let base = instruction.memory_base();
+        if base != Register::None
+            && base.full_register() == register
+            && !matches!(instruction.mnemonic(), Mnemonic::Lea | Mnemonic::Nop)
+        {
+            return true;
+        }
+        let mut used = factory.info(instruction).used_registers().iter();
+        // What is computed from its old value still leads there.
+        let replaces = |used: &UsedRegister| {
+            used.access() == OpAccess::Write && used.register().full_register() == register
+        };
+        if used.any(replaces) && !reads(&mut factory, instruction, register) {
+            return false;
+        }
+    }
+    false
+}
+
+/// Whether an instruction needs what was in a register before.
+fn reads(
+    factory: &mut InstructionInfoFactory,
+    instruction: &Instruction,
+    register: Register,
+) -> bool {
+    let mut used = factory.info(instruction).used_registers().iter();
+    used.any(|used| {
+        let reads = matches!(used.access(), OpAccess::Read | OpAccess::ReadWrite);
+        reads && used.register().full_register() == register
     })
+}
+
+/// Whether an instruction sets nothing but flags.
+fn compares(instruction: &Instruction) -> bool {
+    matches!(instruction.mnemonic(), Mnemonic::Cmp | Mnemonic::Test)
 }
 
 /// The first two words next to each other that are loaded: where the first of them is.
@@ -169,6 +203,33 @@ mod tests {
             load(0x3010, 8, true),
         ];
         assert_eq!(loads_in(&code, 0x1000, true), expected);
+    }
+
+    #[test]
+    fn a_register_that_was_overwritten_leads_nowhere() {
+        let load_number = [0x8b, 0x05, 0xfa, 0x0f, 0, 0]; // mov eax, [rip + 0xffa]
+        let compare = [0x3b, 0x05, 0xfa, 0x0f, 0, 0]; // cmp eax, [rip + 0xffa]
+        let overwrite = [0x48, 0x8b, 0x06]; // mov rax, [rsi]
+        let move_on = [0x48, 0x83, 0xc0, 0x30]; // add rax, 0x30
+        let follow = [0x48, 0x8b, 0x08]; // mov rcx, [rax]
+        let pad = [0x0f, 0x1f, 0x00]; // nop [rax]
+        let cases: [(&[&[u8]], bool); 5] = [
+            (&[&load_number, &pad], false),
+            (&[&load_number, &overwrite, &follow], false),
+            (&[&load_number, &move_on, &follow], true),
+            (&[&load_number, &follow, &overwrite], true),
+            (&[&compare, &follow], false),
+        ];
+        for (pieces, followed) in cases {
+            let loads = loads_in(&pieces.concat(), 0x1000, true);
+            assert_eq!(loads, [load(0x2000, 4, followed)], "{pieces:x?}");
+        }
+    }
+
+    #[test]
+    fn a_comparison_loads_whichever_operand_is_in_memory() {
+        let code = [0x39, 0x05, 0xfa, 0x0f, 0, 0]; // cmp [rip + 0xffa], eax
+        assert_eq!(loads_in(&code, 0x1000, true), [load(0x2000, 4, false)]);
     }
 
     #[test]

@@ -22,9 +22,22 @@ pub(super) struct Statics {
 const COUNTER: &str = "_Py_GetAllocatedBlocks";
 
 /// The variables of the versions that count the blocks of the raw allocator.
-///
-/// `sys.getallocatedblocks` reads exactly these.
 pub(super) fn with_raw_blocks(elf: &ElfFile) -> Option<Statics> {
+    in_counter(elf).or_else(|| named(elf, "raw_allocated_blocks"))
+}
+
+/// The variables of the version that counts all blocks.
+pub(super) fn with_total(
+    interpreter: &Interpreter,
+    elf: &ElfFile,
+    memory: &Memory,
+) -> Option<Statics> {
+    in_free(interpreter, elf, memory).or_else(|| named(elf, "_Py_AllocatedBlocks"))
+}
+
+/// The variables that `sys.getallocatedblocks` reads, which are exactly those that are needed
+/// where it adds the pools up itself.
+fn in_counter(elf: &ElfFile) -> Option<Statics> {
     let loads = decode::loads(elf, COUNTER);
     let single = |size: usize, followed: bool| {
         let mut found = loads
@@ -34,37 +47,25 @@ pub(super) fn with_raw_blocks(elf: &ElfFile) -> Option<Statics> {
         let first = found.next()?;
         found.all(|address| address == first).then_some(first)
     };
-    let decoded = || {
-        Some(Statics {
-            arenas: single(8, true)?,
-            arena_count: single(4, false)?,
-            blocks: single(8, false)?,
-        })
-    };
-    decoded().or_else(|| named(elf, "raw_allocated_blocks"))
+    Some(Statics {
+        arenas: single(8, true)?,
+        arena_count: single(4, false)?,
+        blocks: single(8, false)?,
+    })
 }
 
-/// The variables of the version that counts all blocks.
-///
-/// `sys.getallocatedblocks` reads their number, and the function that gives a block back begins
-/// with the question whether it lies in one of the arenas.
-pub(super) fn with_total(
-    interpreter: &Interpreter,
-    elf: &ElfFile,
-    memory: &Memory,
-) -> Option<Statics> {
-    let decoded = || {
-        let blocks = decode::loads(elf, COUNTER).first()?.address;
-        let allocators = Allocators::read(interpreter, elf, memory).ok()?;
-        let free = interpreter.image.vaddr(allocators.pymalloc_free()?);
-        in_free(&decode::loads_at(elf, free), blocks)
-    };
-    decoded().or_else(|| named(elf, "_Py_AllocatedBlocks"))
+/// The number that `sys.getallocatedblocks` reads, and the variables in the function that gives
+/// a block back: it begins with the question whether that lies in one of the arenas.
+fn in_free(interpreter: &Interpreter, elf: &ElfFile, memory: &Memory) -> Option<Statics> {
+    let blocks = decode::loads(elf, COUNTER).first()?.address;
+    let allocators = Allocators::read(interpreter, elf, memory).ok()?;
+    let free = interpreter.image.vaddr(allocators.pymalloc_free()?);
+    first_of(&decode::loads_at(elf, free), blocks)
 }
 
-/// The variables that the function which gives a block back loads first, but for the number of
-/// blocks, which it counts down.
-fn in_free(loads: &[Load], blocks: u64) -> Option<Statics> {
+/// The first of these loads that may be arenas and their number. The number of blocks is counted
+/// down before them.
+fn first_of(loads: &[Load], blocks: u64) -> Option<Statics> {
     let first = |size: usize, followed: bool| {
         let mut loads = loads.iter().filter(|load| load.address != blocks);
         loads
@@ -89,7 +90,7 @@ fn named(elf: &ElfFile, counter: &str) -> Option<Statics> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Statics, in_free, named, with_raw_blocks, with_total};
+    use super::{Statics, first_of, in_counter, in_free, named};
     use crate::python::{
         decode::Load,
         layouts::Obmalloc,
@@ -103,9 +104,9 @@ mod tests {
             program.line();
             let (interpreter, elf) = program.interpreter_and_elf();
             let (found, counter) = match interpreter.places.obmalloc {
-                Obmalloc::Statics => (with_raw_blocks(&elf), "raw_allocated_blocks"),
+                Obmalloc::Statics => (in_counter(&elf), "raw_allocated_blocks"),
                 Obmalloc::StaticsWithTotal => (
-                    with_total(&interpreter, &elf, &program.memory()),
+                    in_free(&interpreter, &elf, &program.memory()),
                     "_Py_AllocatedBlocks",
                 ),
                 Obmalloc::Embedded { .. } | Obmalloc::Pointer { .. } => continue,
@@ -135,8 +136,8 @@ mod tests {
             arena_count: 0x20,
             blocks: 0x10,
         };
-        assert_eq!(in_free(&loads, 0x10), Some(expected));
-        assert_eq!(in_free(&loads[..2], 0x10), None);
-        assert_eq!(in_free(&[], 0x10), None);
+        assert_eq!(first_of(&loads, 0x10), Some(expected));
+        assert_eq!(first_of(&loads[..2], 0x10), None);
+        assert_eq!(first_of(&[], 0x10), None);
     }
 }

@@ -154,11 +154,12 @@ exec(compile("sorts()", "", "exec").replace(co_filename=Str("sub\xe9")))
 #[test]
 fn names_of_every_kind_of_text_are_read() {
     let script = r#"
-import ctypes
 def legacy(text):
     """A text that is not in one piece with its head; only old functions make such."""
-    make = getattr(ctypes.pythonapi, "PyUnicode_FromUnicode", None)
-    if not make:
+    try:
+        import ctypes
+        make = ctypes.pythonapi.PyUnicode_FromUnicode
+    except (ImportError, AttributeError):
         return text
     make.restype = ctypes.py_object
     return make(ctypes.c_wchar_p(text), len(text))
