@@ -11,3 +11,4 @@ mod processes;
 mod robust;
 mod run;
 mod support;
+mod versions;

@@ -52,7 +52,7 @@ fn copy_programs(root: &Path) {
 }
 
 /// The versions that heaptide measures; a host that is to run all tests has each of them.
-const SUPPORTED: [&str; 6] = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"];
+const SUPPORTED: [&str; 8] = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15"];
 
 /// The capabilities that recording needs: to load programs, to watch events, and to trace.
 const CAPABILITIES: [(u32, &str); 3] =

@@ -18,7 +18,7 @@ const SERVICE: &str = "docs/examples/leaky_service.py";
 const DURATION: &str = "15s";
 
 /// The versions of `CPython` that the demo runs with, the best first.
-const VERSIONS: [&str; 6] = ["3.13", "3.12", "3.11", "3.10", "3.9", "3.8"];
+const VERSIONS: [&str; 8] = ["3.13", "3.14", "3.15", "3.12", "3.11", "3.10", "3.9", "3.8"];
 
 /// What an interpreter is asked: its kind and version, and where it is.
 const QUESTION: &str = "import sys\n\

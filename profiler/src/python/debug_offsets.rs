@@ -5,7 +5,7 @@
 //! position of each number in the table is fixed for a version.
 
 use super::{
-    layouts::{HolderPath, Layout},
+    layouts::{HolderPath, Layout, Obmalloc},
     version::Version,
 };
 
@@ -21,21 +21,139 @@ const STRUCTURE_LIMIT: u64 = 16 << 20;
 /// A GIL has no more bytes before its holder.
 const HOLDER_LIMIT: u64 = 64;
 
-/// Where the table keeps the numbers that are needed, in bytes.
+/// Where the table of a version keeps the numbers that are needed, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct DebugOffsetsLayout {
     /// How many bytes it has.
     pub size: u16,
-    /// The pointer to the GIL, in an interpreter.
-    pub gil: u16,
-    /// The size of an interpreter.
-    pub interpreter_size: u16,
-    /// The GIL that an interpreter holds itself.
-    pub own_gil: u16,
-    /// The holder in that GIL, from the interpreter's start as well.
-    pub own_gil_holder: u16,
-    /// All other offsets.
+    /// Where the numbers about each structure begin.
+    pub groups: Groups,
+    /// Where the offsets are that need no more than to be taken over.
     pub fields: &'static [DebugField],
+    /// How large the garbage collector's state is for which the row was made. What an interpreter
+    /// keeps behind it moves with its size, which the table tells.
+    pub gc_size: u32,
+}
+
+/// Where the numbers about each structure begin in the table of a version: first its size, then
+/// offsets in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Groups {
+    /// `_PyRuntimeState`.
+    pub runtime: u16,
+    /// `PyInterpreterState`.
+    pub interpreter: u16,
+    /// The part about the GIL, at the end of it.
+    pub gil: u16,
+    /// `PyThreadState`.
+    pub thread: u16,
+    /// The part about its ids.
+    pub thread_id: u16,
+    /// `_PyInterpreterFrame`.
+    pub frame: u16,
+    /// `PyCodeObject`.
+    pub code: u16,
+    /// `PyObject`.
+    pub object: u16,
+    /// `PyBytesObject`.
+    pub bytes: u16,
+    /// `PyUnicodeObject`.
+    pub text: u16,
+    /// `struct _gc_runtime_state`.
+    pub gc: u16,
+}
+
+impl Groups {
+    /// The offset that is the same as the table's size, but for what stands before it.
+    const fn finalizing(&self) -> u16 {
+        self.runtime + 8
+    }
+
+    /// The GIL that an interpreter holds itself.
+    const fn own_gil(&self) -> u16 {
+        self.gil + 8
+    }
+
+    /// The holder in that GIL, from the interpreter's start as well.
+    const fn own_gil_holder(&self) -> u16 {
+        self.gil + 32
+    }
+}
+
+/// The offsets that a row takes over as they are.
+pub const fn fields(groups: Groups) -> [DebugField; 24] {
+    let Groups {
+        runtime,
+        interpreter,
+        thread,
+        thread_id,
+        frame,
+        code,
+        object,
+        bytes,
+        text,
+        ..
+    } = groups;
+    [
+        wide(runtime + 16, runtime, 8, |row| {
+            &mut row.runtime.interpreters
+        }),
+        wide(interpreter + 24, interpreter, 8, |row| {
+            &mut row.runtime.threads_head
+        }),
+        wide(thread + 8, thread, 8, |row| {
+            &mut row.runtime.thread_previous
+        }),
+        narrow(thread + 16, thread, 8, |row| {
+            &mut row.interpreter.thread_next
+        }),
+        wide(thread + 24, thread, 8, |row| {
+            &mut row.runtime.thread_interpreter
+        }),
+        narrow(thread + 32, thread, 8, |row| {
+            &mut row.interpreter.thread_frame
+        }),
+        narrow(thread_id, thread, 8, |row| &mut row.interpreter.thread_id),
+        narrow(frame + 8, frame, 8, |row| {
+            &mut row.interpreter.frame_previous
+        }),
+        narrow(frame + 16, frame, 8, |row| &mut row.interpreter.frame_code),
+        narrow(frame + 24, frame, 8, |row| {
+            &mut row.interpreter.frame_instruction
+        }),
+        narrow(frame + 40, frame, 1, |row| &mut row.interpreter.frame_owner),
+        narrow(code + 8, code, 8, |row| &mut row.code.filename),
+        narrow(code + 24, code, 8, |row| &mut row.code.name),
+        narrow(code + 32, code, 8, |row| &mut row.code.line_table),
+        narrow(code + 40, code, 4, |row| &mut row.code.first_line),
+        narrow(code + 48, code, 4, |row| &mut row.code.arguments),
+        narrow(code + 72, code, 1, |row| &mut row.code.basic_size),
+        narrow(code + 72, code, 1, |row| &mut row.interpreter.code_bytecode),
+        narrow(object + 8, object, 8, |row| &mut row.code.object_type),
+        narrow(bytes + 8, bytes, 8, |row| &mut row.code.bytes_size),
+        narrow(bytes + 16, bytes, 1, |row| &mut row.code.bytes_data),
+        narrow(text + 8, text, 4, |row| &mut row.code.text.state),
+        narrow(text + 16, text, 8, |row| &mut row.code.text.length),
+        narrow(text + 24, text, 0, |row| &mut row.code.text.ascii_text),
+    ]
+}
+
+const fn narrow(at: u16, within: u16, width: u8, of: fn(&mut Layout) -> &mut u16) -> DebugField {
+    DebugField {
+        at,
+        within,
+        width,
+        place: Place::Narrow(of),
+    }
+}
+
+const fn wide(at: u16, within: u16, width: u8, of: fn(&mut Layout) -> &mut u32) -> DebugField {
+    DebugField {
+        at,
+        within,
+        width,
+        place: Place::Wide(of),
+    }
 }
 
 /// Where the table keeps one offset.
@@ -83,6 +201,16 @@ impl Head {
     }
 }
 
+/// Whether the table has as many bytes as one with these positions. A table of a later version may
+/// keep its numbers elsewhere, but then it has grown.
+pub fn has_size(table: &[u8], positions: &DebugOffsetsLayout) -> bool {
+    let finalizing = number(table, positions.groups.finalizing());
+    finalizing == Some(u64::from(positions.size + BEFORE_FINALIZING))
+}
+
+/// What a runtime has between the table and the field which the table mentions first.
+const BEFORE_FINALIZING: u16 = 24;
+
 /// Puts the numbers of a table into the row of its version; `None` if they do not fit together,
 /// and then the row is not to be used.
 pub fn apply(table: &[u8], positions: &DebugOffsetsLayout, layout: &mut Layout) -> Option<()> {
@@ -93,15 +221,22 @@ pub fn apply(table: &[u8], positions: &DebugOffsetsLayout, layout: &mut Layout) 
             Place::Wide(place) => *place(layout) = offset,
         }
     }
-    let holder = number(table, positions.own_gil_holder)?;
-    let holder = holder.checked_sub(number(table, positions.own_gil)?)?;
+    let groups = &positions.groups;
+    let holder = number(table, groups.own_gil_holder())?;
+    let holder = holder.checked_sub(number(table, groups.own_gil())?)?;
     if holder > HOLDER_LIMIT {
         return None;
     }
     layout.runtime.holder = HolderPath::InGil {
-        gil: offset(table, positions.gil, positions.interpreter_size, 8)?,
+        gil: offset(table, groups.gil, groups.interpreter, 8)?,
         holder: u32::try_from(holder).ok()?,
     };
+    if let Obmalloc::Pointer { offset, .. } = &mut layout.runtime.obmalloc {
+        let gc_size = u32::try_from(number(table, groups.gc)?).ok()?;
+        *offset = offset
+            .checked_add(gc_size)?
+            .checked_sub(positions.gc_size)?;
+    }
     Some(())
 }
 
@@ -125,23 +260,24 @@ fn number(table: &[u8], at: u16) -> Option<u64> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Head, apply, number};
+    use super::{HEAD_BYTES, Head, apply, has_size, number};
     use crate::{
         process::elf::ElfFile,
         python::{
-            layouts::{HolderPath, Layout},
-            testing::pyenv,
+            layouts::{HolderPath, Layout, Obmalloc},
+            testing::listed,
             version::Version,
         },
     };
 
-    fn row() -> Layout {
-        Version::new(3, 13, 0).layout().unwrap().clone()
+    fn rows() -> impl Iterator<Item = &'static Layout> {
+        let rows = Layout::all().iter();
+        rows.filter(|row| row.runtime.debug_offsets.is_some())
     }
 
     /// A table in which each structure has a million bytes and each field the offset `index`.
-    fn table() -> Vec<u8> {
-        let positions = row().runtime.debug_offsets.unwrap();
+    fn table(row: &Layout) -> Vec<u8> {
+        let positions = row.runtime.debug_offsets.unwrap();
         let mut table = vec![0; usize::from(positions.size)];
         let mut put = |at: u16, value: u64| {
             table[usize::from(at)..][..8].copy_from_slice(&value.to_le_bytes());
@@ -152,9 +288,12 @@ mod tests {
         for field in positions.fields {
             put(field.within, 1_000_000);
         }
-        put(positions.gil, 24);
-        put(positions.own_gil, 7752);
-        put(positions.own_gil_holder, 7768);
+        let groups = positions.groups;
+        put(groups.finalizing(), u64::from(positions.size) + 24);
+        put(groups.gil, 24);
+        put(groups.own_gil(), 7752);
+        put(groups.own_gil_holder(), 7768);
+        put(groups.gc, u64::from(positions.gc_size) + 8);
         table
     }
 
@@ -177,55 +316,77 @@ mod tests {
 
     #[test]
     fn the_table_overrides_the_row() {
-        let mut layout = row();
-        let positions = layout.runtime.debug_offsets.unwrap();
-        apply(&table(), &positions, &mut layout).unwrap();
-        assert_eq!(layout.runtime.interpreters, 0);
-        assert_eq!(layout.runtime.threads_head, 8);
-        assert_eq!(layout.interpreter.thread_next, 24);
-        let holder = HolderPath::InGil {
-            gil: 24,
-            holder: 16,
-        };
-        assert_eq!(layout.runtime.holder, holder);
+        for row in rows() {
+            let mut layout = row.clone();
+            let positions = layout.runtime.debug_offsets.unwrap();
+            assert!(has_size(&table(row), &positions));
+            apply(&table(row), &positions, &mut layout).unwrap();
+            assert_eq!(layout.runtime.interpreters, 0);
+            assert_eq!(layout.runtime.threads_head, 8);
+            assert_eq!(layout.interpreter.thread_next, 24);
+            let holder = HolderPath::InGil {
+                gil: 24,
+                holder: 16,
+            };
+            assert_eq!(layout.runtime.holder, holder);
+            let offset = |row: &Layout| match row.runtime.obmalloc {
+                Obmalloc::Pointer { offset, .. } => Some(offset),
+                _ => None,
+            };
+            let behind_a_larger_collector = offset(row).map(|offset| offset + 8);
+            assert_eq!(offset(&layout), behind_a_larger_collector);
+        }
     }
 
     #[test]
     fn the_table_of_a_real_build_agrees_with_the_row() {
-        let Some(python) = pyenv("3.13") else {
-            return;
-        };
-        let library = python.path.parent().unwrap();
-        let elf = ElfFile::open(&library.join("../lib/libpython3.13.so.1.0")).unwrap();
-        let section = elf.section(".PyRuntime").unwrap();
-        let (mut layout, row) = (row(), row());
-        let positions = row.runtime.debug_offsets.unwrap();
-        let table = elf.bytes_at(section.address, usize::from(positions.size));
-        apply(table.unwrap(), &positions, &mut layout).unwrap();
-        assert_eq!(layout.interpreter, row.interpreter);
-        assert_eq!(layout.code, row.code);
-        assert_eq!(layout.runtime.holder, row.runtime.holder);
-        assert_eq!(layout.runtime.interpreters, row.runtime.interpreters);
-        assert_eq!(layout.runtime.threads_head, row.runtime.threads_head);
+        for python in listed() {
+            let library = format!("../lib/libpython{}.so.1.0", python.version);
+            let files = [python.file(), python.file().with_file_name(library)];
+            for elf in files.iter().filter_map(|path| ElfFile::open(path).ok()) {
+                let section = elf.section(".PyRuntime");
+                let bytes = section.and_then(|it| elf.bytes_at(it.address, HEAD_BYTES));
+                let Some(head) = bytes.and_then(Head::parse) else {
+                    continue;
+                };
+                let row = head.version.layout(head.free_threaded).unwrap();
+                let positions = row.runtime.debug_offsets.unwrap();
+                let size = usize::from(positions.size);
+                let table = elf.bytes_at(section.unwrap().address, size).unwrap();
+                assert!(has_size(table, &positions), "{}", python.name);
+                let mut layout = row.clone();
+                apply(table, &positions, &mut layout).unwrap();
+                assert_eq!(format!("{layout:?}"), format!("{row:?}"), "{}", python.name);
+            }
+        }
     }
 
     #[test]
     fn an_offset_beyond_its_structure_spoils_the_table() {
-        let positions = row().runtime.debug_offsets.unwrap();
-        for field in positions.fields {
-            let mut table = table();
-            let at = usize::from(field.at);
-            table[at..at + 8].copy_from_slice(&1_000_001_u64.to_le_bytes());
-            assert_eq!(apply(&table, &positions, &mut row()), None, "{field:?}");
+        for row in rows() {
+            let positions = row.runtime.debug_offsets.unwrap();
+            for field in positions.fields {
+                let mut table = table(row);
+                let at = usize::from(field.at);
+                table[at..at + 8].copy_from_slice(&1_000_001_u64.to_le_bytes());
+                assert_eq!(
+                    apply(&table, &positions, &mut row.clone()),
+                    None,
+                    "{field:?}"
+                );
+            }
         }
     }
 
     proptest! {
         #[test]
-        fn any_bytes_are_judged(bytes in prop::collection::vec(any::<u8>(), 0..700)) {
+        fn any_bytes_are_judged(bytes in prop::collection::vec(any::<u8>(), 0..1000)) {
             Head::parse(&bytes);
-            let positions = row().runtime.debug_offsets.unwrap();
-            apply(&bytes, &positions, &mut row());
+            for row in rows() {
+                let positions = row.runtime.debug_offsets.unwrap();
+                has_size(&bytes, &positions);
+                apply(&bytes, &positions, &mut row.clone());
+            }
             number(&bytes, 8);
         }
     }

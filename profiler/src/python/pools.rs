@@ -41,6 +41,9 @@ const ATTEMPTS: usize = 5;
 /// Why pymalloc's state could not be found.
 #[derive(Debug, Error)]
 pub enum PoolsError {
+    /// The build does not use pymalloc.
+    #[error("this build of Python has mimalloc in the place of pymalloc")]
+    Absent,
     /// The code does not show where the variables are.
     #[error("pymalloc's arenas were not found in {}", path.display())]
     NotFound {
@@ -128,6 +131,7 @@ impl Pools {
         };
         let mut counter: fn(u64) -> BlockCounter = BlockCounter::Raw;
         let [arenas, arena_count, blocks] = match interpreter.places.obmalloc {
+            Obmalloc::Absent => return Err(PoolsError::Absent),
             Obmalloc::Statics => loaded(statics::with_raw_blocks(elf))?,
             Obmalloc::StaticsWithTotal => {
                 counter = BlockCounter::Total;
@@ -296,7 +300,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{PoolCensus, PoolHeader, Pools, parse_header};
-    use crate::python::testing::{Program, pythons};
+    use crate::python::testing::{Program, with_pymalloc};
 
     fn header(count: u32, size_class: u32) -> Vec<u8> {
         let mut header = vec![0; 48];
@@ -342,7 +346,7 @@ show()
 del kept[::2]
 show()
 ";
-        for python in pythons() {
+        for python in with_pymalloc() {
             let mut program = Program::start(&python, &[], script);
             let mut found = None;
             let mut history = Vec::new();
@@ -388,7 +392,7 @@ print('.', flush=True), input()
 
     #[test]
     fn the_size_classes_are_those_of_the_interpreters_own_statistics() {
-        for python in pythons() {
+        for python in with_pymalloc() {
             let mut program = Program::start(&python, &[], STATISTICS);
             let mut stated = Vec::new();
             loop {
@@ -431,7 +435,7 @@ while True:
     kept = [object() for i in range(100000)]
     kept = [[i] * (i % 60) for i in range(20000)]
 ";
-        for python in pythons() {
+        for python in with_pymalloc() {
             let mut program = Program::start(&python, &[], script);
             program.line();
             let memory = program.memory();

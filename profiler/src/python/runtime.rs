@@ -113,19 +113,28 @@ impl Candidate<'_> {
         let Some((version, free_threaded)) = self.version() else {
             return Err(self.unknown());
         };
-        let row = match version.layout() {
-            Some(_) if free_threaded => {
-                return Err(unsupported(format!("free-threaded CPython {version}")));
-            }
+        let name = || {
+            let kind = if free_threaded { "free-threaded " } else { "" };
+            format!("{kind}{}", version.unsupported_name())
+        };
+        let row = match version.layout(free_threaded) {
             Some(_) if self.elf.machine() != Machine::X86_64 => {
                 return Err(unsupported(format!("CPython {version}, not for x86-64")));
             }
             Some(row) if self.runtime().is_some() => row,
-            _ => return Err(unsupported(version.unsupported_name())),
+            _ => return Err(unsupported(name())),
         };
         let mut row = row.clone();
         if let Some(positions) = row.runtime.debug_offsets {
-            self.start_of_runtime(usize::from(positions.size))
+            let table = self.start_of_runtime(usize::from(positions.size));
+            if version.feature() != row.feature
+                && !table
+                    .as_ref()
+                    .is_some_and(|table| debug_offsets::has_size(table, &positions))
+            {
+                return Err(unsupported(name()));
+            }
+            table
                 .and_then(|table| debug_offsets::apply(&table, &positions, &mut row))
                 .ok_or_else(|| {
                     self.inconsistent(version, "its table of offsets contradicts itself".into())
@@ -238,7 +247,8 @@ impl Candidate<'_> {
             };
         }
         // It makes its text while it is set up.
-        if self.feature().and_then(Layout::of).is_some() {
+        let row = self.feature().and_then(|it| Layout::of(it, false));
+        if row.is_some() {
             return PythonError::NotReady { pid };
         }
         let name = path.display();

@@ -46,7 +46,9 @@ impl Python {
 }
 
 /// The versions that are supported.
-const SUPPORTED: [&str; 6] = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"];
+const SUPPORTED: [&str; 9] = [
+    "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15", "3.13t",
+];
 
 /// The interpreters that are tested.
 pub(super) fn pythons() -> Vec<Python> {
@@ -59,6 +61,12 @@ pub(super) fn pythons() -> Vec<Python> {
         can_run && SUPPORTED.contains(&python.version.as_str())
     });
     wanted.collect()
+}
+
+/// Those of the interpreters that are tested that use pymalloc unless told otherwise.
+pub(super) fn with_pymalloc() -> impl Iterator<Item = Python> {
+    let pythons = pythons().into_iter();
+    pythons.filter(|python| !python.version.ends_with('t'))
 }
 
 /// The interpreter of a feature version that pyenv has built.

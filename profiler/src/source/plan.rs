@@ -174,15 +174,15 @@ impl Planner {
         let images = image::images(pid)?;
         let mut files = Files::default();
         let library = files.open(&interpreter.image)?;
+        let allocators = Allocators::read(&interpreter, &library.elf, &memory).ok();
         let mut notes = Vec::new();
-        let mut sites = self.pool_sites(&interpreter, &library, &mut notes);
-        sites.extend(arena_site(
-            &interpreter,
-            &library.elf,
-            &memory,
-            &images,
-            &mut files,
-        ));
+        let mut sites = Vec::new();
+        if allocators.as_ref().is_some_and(Allocators::uses_mimalloc) {
+            notes.push(HIDDEN_BY_MIMALLOC.to_owned());
+        } else {
+            sites = self.pool_sites(&interpreter, &library, &mut notes);
+            sites.extend(allocators.and_then(|it| arena_site(&it, &images, &mut files)));
+        }
         let blocks = BlockSites::find(&memory, &images, &library, &mut files);
         notes.extend(blocks.note);
         sites.extend(blocks.sites);
@@ -254,6 +254,11 @@ impl Planner {
     }
 }
 
+/// What a person should know about a Python that allocates with mimalloc.
+const HIDDEN_BY_MIMALLOC: &str = "this Python allocates with mimalloc, whose blocks are not \
+     attributed: measured are mappings, page faults, and blocks over 512 bytes that are requested \
+     from the C library";
+
 const fn place(size_class: SizeClass) -> SizeClassPlace {
     match size_class {
         SizeClass::Register(number) => SizeClassPlace::Register(number),
@@ -265,13 +270,10 @@ const fn place(size_class: SizeClass) -> SizeClassPlace {
 /// The place where pymalloc asks for an arena. Without it, arenas count as mappings of the
 /// program, which is no great harm.
 fn arena_site(
-    interpreter: &Interpreter,
-    elf: &ElfFile,
-    memory: &Memory,
+    allocators: &Allocators,
     images: &[Image],
     files: &mut Files,
 ) -> Option<PlannedSites> {
-    let allocators = Allocators::read(interpreter, elf, memory).ok()?;
     let function = allocators.arena.alloc;
     let image = images.iter().find(|image| image.contains(function))?;
     let opened = files.open(image).ok()?;

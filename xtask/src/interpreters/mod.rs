@@ -72,7 +72,7 @@ enum Source {
 }
 
 /// All of them. The tests choose among them by version.
-const INTERPRETERS: [Interpreter; 13] = [
+const INTERPRETERS: [Interpreter; 14] = [
     from_pyenv("2.7"),
     from_pyenv("3.6"),
     from_pyenv("3.7"),
@@ -86,14 +86,9 @@ const INTERPRETERS: [Interpreter; 13] = [
     },
     from_pyenv("3.12"),
     from_pyenv("3.13"),
-    Interpreter {
-        version: "3.14",
-        source: Source::Sid,
-    },
-    Interpreter {
-        version: "3.15",
-        source: Source::Sid,
-    },
+    from_sid("3.13"),
+    from_sid("3.14"),
+    from_sid("3.15"),
     Interpreter {
         version: "3.13t",
         source: Source::FreeThreaded,
@@ -104,6 +99,13 @@ const fn from_pyenv(version: &'static str) -> Interpreter {
     Interpreter {
         version,
         source: Source::Pyenv,
+    }
+}
+
+const fn from_sid(version: &'static str) -> Interpreter {
+    Interpreter {
+        version,
+        source: Source::Sid,
     }
 }
 

@@ -12,7 +12,10 @@ use crate::{
 };
 
 /// What the root has beside the base system: interpreters, and headers for the rows of layouts.
-const PACKAGES: &str = "python3.14,python3.15,libpython3.14-dev,libpython3.15-dev";
+const PACKAGES: &str = concat!(
+    "python3.13,python3.14,python3.15,",
+    "libpython3.13-dev,libpython3.14-dev,libpython3.15-dev"
+);
 
 /// What makes the root.
 const DEBOOTSTRAP: Package = Package {

@@ -79,11 +79,8 @@ const CHECKS: &[(&str, Check)] = &[
         Until(11, "0", "OF(FRAME, owner)"),
     ),
     // A frame's owner is one byte: 256 is no owner.
-    (
-        "interpreter.shim_owner",
-        Until(12, "256", "FRAME_OWNED_BY_CSTACK"),
-    ),
-    ("interpreter.code_tag", Is("0")),
+    ("interpreter.shim_owner", Until(12, "256", "FIRST_SHIM")),
+    ("interpreter.code_tag", Until(14, "0", "Py_TAG_BITS")),
     ("interpreter.code_numbers", FILLED_IN_FROM_THE_CODE_NUMBERS),
     (
         "interpreter.number_arguments",
@@ -253,6 +250,14 @@ const HEAD: &str = r#"
 #define OF(type, field) offsetof(type, field)
 #define FRAME struct _PyInterpreterFrame
 
+/* The first of the owners that mark frames which stand for C code. */
+#if PY_VERSION_HEX >= 0x030E0000
+#include "pycore_stackref.h"
+#define FIRST_SHIM FRAME_OWNED_BY_INTERPRETER
+#else
+#define FIRST_SHIM FRAME_OWNED_BY_CSTACK
+#endif
+
 /* The lowest bit of a bit field in the state of a text. */
 #define STATE_BIT(field) ({ \
     PyASCIIObject text; \
@@ -305,6 +310,7 @@ mod tests {
     fn program_of(minor: u8, name: &str) -> Result<String> {
         program(&Row {
             version: Version { major: 3, minor },
+            free_threaded: false,
             numbers: vec![(name.to_owned(), 0)],
         })
     }

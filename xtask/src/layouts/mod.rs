@@ -1,4 +1,4 @@
-//! Compares the rows in `profiler/src/python/layouts.rs` with the headers of every `CPython` here.
+//! Compares the rows in `profiler/src/python/layouts` with the headers of every `CPython` here.
 //!
 //! The rows come as the profiler's example `layout_rows` prints them. What they should be comes
 //! from a C program, compiled against the headers of one `CPython` and run.
@@ -72,7 +72,12 @@ fn check_row(row: &Row, is_strict: bool) -> Result<Vec<String>> {
     }
     let mut wrong = Vec::new();
     for folder in folders {
-        let shown = folder.display();
+        let variant = if row.free_threaded {
+            ", free-threaded"
+        } else {
+            ""
+        };
+        let shown = format!("{}{variant}", folder.display());
         let measured = measure(row, &folder)?;
         say(format_args!(
             "{} numbers compared with {shown}",
@@ -110,12 +115,19 @@ fn measure(row: &Row, folder: &Path) -> Result<Vec<(String, i64)>> {
     let source = scratch.join(format!("probe-{}.c", row.version));
     let program = source.with_extension("out");
     fs::write(&source, expressions::program(row)?)?;
+    // The configuration that is installed is that of the build with a GIL.
+    let free_threaded = row.free_threaded.then_some("-DPy_GIL_DISABLED=1");
     Tool::new("cc")
-        .args(["-std=gnu11", "-w", "-DPy_BUILD_CORE", "-o"])
+        .args(["-std=gnu11", "-w", "-DPy_BUILD_CORE"])
+        .args(free_threaded)
+        .arg("-o")
         .arg(&program)
         .arg(&source)
         .arg(format!("-I{}", folder.display()))
         .arg(format!("-I{}", folder.join("internal").display()))
+        // Debian keeps the configuration of each architecture apart.
+        .arg("-idirafter")
+        .arg(folder.join(".."))
         .capture()?;
     let printed = Tool::new(&program).capture()?;
     printed.lines().map(parse_measured).collect()
@@ -156,6 +168,7 @@ mod tests {
                 major: 3,
                 minor: 12,
             },
+            free_threaded: false,
             numbers: vec![("code.name".to_owned(), 128), ("code.flags".to_owned(), 48)],
         };
         let measured = [("code.name".to_owned(), 136), ("code.flags".to_owned(), 48)];

@@ -22,6 +22,8 @@ impl fmt::Display for Version {
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) version: Version,
+    /// Whether it is about builds that run without a GIL.
+    pub(super) free_threaded: bool,
     pub(super) numbers: Vec<(String, i64)>,
 }
 
@@ -43,7 +45,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Row>> {
             if path.is_empty() {
                 rows.push(row(std::mem::take(&mut numbers))?);
             }
-        } else if let Ok(number) = value.parse::<i64>() {
+        } else if let Some(number) = number(value) {
             let names = path
                 .iter()
                 .copied()
@@ -60,6 +62,15 @@ pub(super) fn parse(text: &str) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
+/// A number; a choice counts as one.
+fn number(value: &str) -> Option<i64> {
+    match value {
+        "true" => Some(1),
+        "false" => Some(0),
+        _ => value.parse().ok(),
+    }
+}
+
 fn row(mut numbers: Vec<(String, i64)>) -> Result<Row> {
     let mut take = |name: &str| {
         let at = numbers.iter().position(|(known, _)| known == name);
@@ -70,7 +81,12 @@ fn row(mut numbers: Vec<(String, i64)>) -> Result<Row> {
         major: take("feature.major")?,
         minor: take("feature.minor")?,
     };
-    Ok(Row { version, numbers })
+    let free_threaded = take("free_threaded")? != 0;
+    Ok(Row {
+        version,
+        free_threaded,
+        numbers,
+    })
 }
 
 #[cfg(test)]
@@ -78,9 +94,10 @@ mod tests {
     use super::*;
 
     const ROW: &str = "Layout {\n    feature: FeatureVersion {\n        major: 3,\n        \
-                       minor: 13,\n    },\n    runtime: RuntimeLayout {\n        holder: InGil \
-                       {\n            gil: 16,\n        },\n        allocators: Static,\n        \
-                       debug_offsets: Some(\n            DebugOffsetsLayout {\n                \
+                       minor: 13,\n    },\n    free_threaded: true,\n    runtime: \
+                       RuntimeLayout {\n        holder: InGil {\n            gil: 16,\n        \
+                       },\n        allocators: Static,\n        debug_offsets: \
+                       Some(\n            DebugOffsetsLayout {\n                \
                        size: 584,\n            },\n        ),\n        threads: 7344,\n    },\n}\n";
 
     #[test]
@@ -88,6 +105,7 @@ mod tests {
         let rows = parse(&[ROW, ROW].concat()).unwrap();
         assert_eq!(rows.len(), 2);
         assert_eq!(rows[1].version.to_string(), "3.13");
+        assert!(rows[1].free_threaded);
         let expected = [
             ("runtime.holder.gil", 16),
             ("runtime.debug_offsets.size", 584),

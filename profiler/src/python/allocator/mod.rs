@@ -179,6 +179,11 @@ impl Allocators {
     pub fn uses_pymalloc(&self) -> bool {
         self.base == Base::Pymalloc
     }
+
+    /// Whether objects of all sizes end in mimalloc, be it through hooks.
+    pub fn uses_mimalloc(&self) -> bool {
+        self.base == Base::Mimalloc
+    }
 }
 
 impl Base {
@@ -208,7 +213,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::{AllocatorKind, Allocators};
-    use crate::python::testing::{Program, Python, pyenv, pythons};
+    use crate::python::testing::{Program, Python, pythons, with_pymalloc};
 
     /// What a Python allocates with whose `PYTHONMALLOC` is this.
     fn allocators(python: &Python, setting: &str, arguments: &[&str]) -> Allocators {
@@ -239,7 +244,7 @@ mod tests {
 
     #[track_caller]
     fn check(setting: &str, arguments: &[&str], kind: &AllocatorKind, uses_pymalloc: bool) {
-        for python in pythons() {
+        for python in with_pymalloc() {
             let found = allocators(&python, setting, arguments);
             assert_eq!(found.kind(), *kind, "{}", python.name);
             assert_eq!(found.uses_pymalloc(), uses_pymalloc, "{}", python.name);
@@ -268,10 +273,16 @@ mod tests {
 
     #[test]
     fn mimalloc_is_not_taken_for_pymalloc() {
-        if let Some(python) = pyenv("3.13") {
-            let found = allocators(&python, "mimalloc", &[]);
-            assert_eq!(found.kind(), AllocatorKind::Other("mimalloc".into()));
-            assert!(!found.uses_pymalloc());
+        for python in pythons() {
+            let with_mimalloc = ["3.13", "3.14", "3.15"];
+            if with_mimalloc
+                .iter()
+                .any(|new| python.version.starts_with(new))
+            {
+                let found = allocators(&python, "mimalloc", &[]);
+                assert_eq!(found.kind(), AllocatorKind::Other("mimalloc".into()));
+                assert!(!found.uses_pymalloc());
+            }
         }
     }
 }

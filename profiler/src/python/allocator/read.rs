@@ -166,17 +166,13 @@ impl Reader<'_> {
         if !self.is_own_code(object.malloc) {
             return Base::Foreign(self.file_of(object.malloc));
         }
-        let named = |name: &str| {
-            let symbol = self.elf.symbol(name);
-            symbol.is_some_and(|symbol| {
-                self.interpreter.image.address(symbol.address) == object.malloc
-            })
-        };
-        if named("_PyObject_MiMalloc") {
-            return Base::Mimalloc;
-        }
         if mem.malloc == object.malloc {
             return Base::Pymalloc;
+        }
+        // Stripped or not, only mimalloc has functions of its own for each domain, and it came
+        // with the table of offsets.
+        if self.interpreter.places.debug_offsets.is_some() {
+            return Base::Mimalloc;
         }
         Base::Unknown
     }

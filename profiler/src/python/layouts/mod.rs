@@ -6,6 +6,7 @@
 
 mod objects;
 mod rows;
+mod self_describing;
 
 use profiler_common::layout::InterpreterLayout;
 
@@ -19,6 +20,8 @@ use super::{
 pub struct Layout {
     /// The version that the row is about.
     pub feature: FeatureVersion,
+    /// Whether it is about builds that run without a GIL.
+    pub free_threaded: bool,
     /// What the walk over frames needs, but for the numbers of a code object.
     pub interpreter: InterpreterLayout,
     /// What reading a code object needs.
@@ -153,6 +156,8 @@ pub enum AllocatorTables {
 /// Where pymalloc's state is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Obmalloc {
+    /// There is none: these builds have another allocator, mimalloc.
+    Absent,
     /// In variables of their own, which only the code names.
     Statics,
     /// As before, but the blocks that are counted are all, not those of the raw allocator.
@@ -191,8 +196,16 @@ impl Layout {
     }
 
     /// The row of a version.
-    pub(super) fn of(feature: FeatureVersion) -> Option<&'static Self> {
-        rows::LAYOUTS.iter().find(|row| row.feature == feature)
+    ///
+    /// One that is newer than all rows is taken for the newest. That it is laid out alike, its
+    /// table of offsets must show.
+    pub(super) fn of(feature: FeatureVersion, free_threaded: bool) -> Option<&'static Self> {
+        let mut rows = rows::LAYOUTS
+            .iter()
+            .filter(|row| row.free_threaded == free_threaded);
+        let newest = rows.clone().next_back()?;
+        rows.find(|row| row.feature == feature)
+            .or((feature > newest.feature).then_some(newest))
     }
 
     /// What the walk over frames needs, with the numbers of a code object.
@@ -240,14 +253,27 @@ const NUMBER_BYTES: u16 = 32;
 
 #[cfg(test)]
 mod tests {
-    use super::{Layout, rows::LAYOUTS};
+    use super::{FeatureVersion, Layout, rows::LAYOUTS};
 
     #[test]
     fn every_row_suits_the_walk() {
         for row in LAYOUTS {
             assert!(row.walk().is_some(), "{}", row.feature);
-            assert_eq!(Layout::of(row.feature).unwrap().feature, row.feature);
+            let found = Layout::of(row.feature, row.free_threaded).unwrap();
+            assert_eq!(found.feature, row.feature);
+            assert_eq!(found.free_threaded, row.free_threaded);
         }
+    }
+
+    #[test]
+    fn what_is_newer_than_all_rows_is_taken_for_the_newest() {
+        let row = |minor, free_threaded| {
+            Layout::of(FeatureVersion::new(3, minor), free_threaded).map(|row| row.feature.minor)
+        };
+        assert_eq!(row(99, false), Some(15));
+        assert_eq!(row(99, true), Some(15));
+        assert_eq!(row(12, true), None);
+        assert_eq!(row(7, false), None);
     }
 
     #[test]

@@ -4,14 +4,9 @@ use profiler_common::layout::{ADDRESS, FrameEntry, InterpreterLayout, NO_SHIMS};
 
 use super::{
     AllocatorTables, CodeMembers, CodeOffsets, HolderPath, Layout, Obmalloc, ObmallocState,
-    RuntimeLayout, RuntimeLink, objects,
+    RuntimeLayout, RuntimeLink, objects, self_describing,
 };
-use crate::python::{
-    debug_offsets::{DebugField, DebugOffsetsLayout, Place},
-    line_table::LineTableFormat,
-    text::TextLayout,
-    version::FeatureVersion,
-};
+use crate::python::{line_table::LineTableFormat, text::TextLayout, version::FeatureVersion};
 
 /// All versions that are known.
 pub(super) const LAYOUTS: &[Layout] = &[
@@ -20,6 +15,7 @@ pub(super) const LAYOUTS: &[Layout] = &[
     objects::PYTHON_3_10,
     Layout {
         feature: FeatureVersion::new(3, 11),
+        free_threaded: false,
         interpreter: InterpreterLayout {
             // 3.11 put `_PyCFrame` between the thread and the frame; 3.13 took it away.
             thread_frame: 56,
@@ -57,6 +53,7 @@ pub(super) const LAYOUTS: &[Layout] = &[
     },
     Layout {
         feature: FeatureVersion::new(3, 12),
+        free_threaded: false,
         interpreter: InterpreterLayout {
             thread_frame: 56,
             thread_id: 136,
@@ -93,41 +90,12 @@ pub(super) const LAYOUTS: &[Layout] = &[
             debug_offsets: None,
         },
     },
-    Layout {
-        feature: FeatureVersion::new(3, 13),
-        interpreter: InterpreterLayout {
-            thread_frame: 72,
-            thread_id: 152,
-            code_bytecode: 200,
-            entry: FrameEntry::Direct as u32,
-            ..INTERPRETER
-        },
-        code: CodeOffsets {
-            basic_size: 200,
-            ..CODE
-        },
-        runtime: RuntimeLayout {
-            interpreters: 632,
-            holder: HolderPath::InGil { gil: 16, holder: 8 },
-            threads_head: 7344,
-            link: RuntimeLink::FromInterpreter { offset: 7376 },
-            thread_previous: 0,
-            thread_interpreter: 16,
-            allocators: AllocatorTables::InRuntime {
-                raw: 704,
-                mem: 744,
-                object: 784,
-                arena: 976,
-            },
-            obmalloc: Obmalloc::Pointer {
-                offset: 10800,
-                state: OBMALLOC_STATE,
-            },
-            arena_bits: 20,
-            pool_bits: 14,
-            debug_offsets: Some(DEBUG_OFFSETS_3_13),
-        },
-    },
+    self_describing::CPYTHON_3_13,
+    self_describing::CPYTHON_3_13_FREE_THREADED,
+    self_describing::CPYTHON_3_14,
+    self_describing::CPYTHON_3_14_FREE_THREADED,
+    self_describing::CPYTHON_3_15,
+    self_describing::CPYTHON_3_15_FREE_THREADED,
 ];
 
 /// What 3.12 set and later versions kept, and 3.11 in part.
@@ -180,7 +148,7 @@ pub(super) const CODE: CodeOffsets = CodeOffsets {
 };
 
 /// `str` since 3.12.
-const TEXT: TextLayout = TextLayout {
+pub(super) const TEXT: TextLayout = TextLayout {
     length: 16,
     state: 32,
     kind_shift: 2,
@@ -200,61 +168,8 @@ pub(super) const TEXT_WITH_WSTR: TextLayout = TextLayout {
 };
 
 /// `struct _obmalloc_state` since 3.12.
-const OBMALLOC_STATE: ObmallocState = ObmallocState {
+pub(super) const OBMALLOC_STATE: ObmallocState = ObmallocState {
     arenas: 512,
     arena_count: 520,
     raw_blocks: 1088,
 };
-
-/// `struct _Py_DebugOffsets` of 3.13, which consists of 64-bit numbers.
-const DEBUG_OFFSETS_3_13: DebugOffsetsLayout = DebugOffsetsLayout {
-    size: 584,
-    gil: 112,
-    interpreter_size: 48,
-    own_gil: 120,
-    own_gil_holder: 144,
-    fields: &[
-        wide(40, 24, 16, |row| &mut row.runtime.interpreters),
-        wide(72, 48, 8, |row| &mut row.runtime.threads_head),
-        wide(160, 152, 8, |row| &mut row.runtime.thread_previous),
-        narrow(168, 152, 8, |row| &mut row.interpreter.thread_next),
-        wide(176, 152, 8, |row| &mut row.runtime.thread_interpreter),
-        narrow(184, 152, 8, |row| &mut row.interpreter.thread_frame),
-        narrow(192, 152, 8, |row| &mut row.interpreter.thread_id),
-        narrow(232, 224, 8, |row| &mut row.interpreter.frame_previous),
-        narrow(240, 224, 8, |row| &mut row.interpreter.frame_code),
-        narrow(248, 224, 8, |row| &mut row.interpreter.frame_instruction),
-        narrow(264, 224, 1, |row| &mut row.interpreter.frame_owner),
-        narrow(280, 272, 8, |row| &mut row.code.filename),
-        narrow(296, 272, 8, |row| &mut row.code.name),
-        narrow(304, 272, 8, |row| &mut row.code.line_table),
-        narrow(312, 272, 4, |row| &mut row.code.first_line),
-        narrow(320, 272, 4, |row| &mut row.code.arguments),
-        narrow(344, 272, 1, |row| &mut row.code.basic_size),
-        narrow(344, 272, 1, |row| &mut row.interpreter.code_bytecode),
-        narrow(360, 352, 8, |row| &mut row.code.object_type),
-        narrow(520, 512, 8, |row| &mut row.code.bytes_size),
-        narrow(528, 512, 1, |row| &mut row.code.bytes_data),
-        narrow(544, 536, 4, |row| &mut row.code.text.state),
-        narrow(552, 536, 8, |row| &mut row.code.text.length),
-        narrow(560, 536, 0, |row| &mut row.code.text.ascii_text),
-    ],
-};
-
-const fn narrow(at: u16, within: u16, width: u8, of: fn(&mut Layout) -> &mut u16) -> DebugField {
-    DebugField {
-        at,
-        within,
-        width,
-        place: Place::Narrow(of),
-    }
-}
-
-const fn wide(at: u16, within: u16, width: u8, of: fn(&mut Layout) -> &mut u32) -> DebugField {
-    DebugField {
-        at,
-        within,
-        width,
-        place: Place::Wide(of),
-    }
-}

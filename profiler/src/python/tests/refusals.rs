@@ -1,15 +1,16 @@
 //! What is refused, and how it is named.
 
-use std::process::Command;
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
 use super::version_of;
 use crate::{
-    process::{image, memory::Memory},
+    process::{elf::ElfFile, image, memory::Memory},
     python::{
         check::check,
         error::PythonError,
         runtime::Interpreter,
-        testing::{Program, pyenv, pythons},
+        testing::{Program, Python, pyenv, pythons},
+        version::Version,
     },
     units::Pid,
 };
@@ -77,6 +78,52 @@ fn an_interpreter_that_differs_from_its_row_is_refused() {
             "belongs to another interpreter",
         );
         refused(|it| it.places.thread_previous += 16, "not linked");
+    }
+}
+
+/// Where the table of offsets has the version, and the place of the field behind it.
+const VERSION: usize = 8;
+const FINALIZING: usize = 32;
+
+/// Runs a copy of Debian's 3.15 whose table of offsets was changed; `None` if it cannot be run.
+fn changed(name: &str, changes: &[(usize, u64)]) -> Option<Program> {
+    let python = pythons()
+        .into_iter()
+        .find(|python| python.version == "3.15" && python.root.is_some())?;
+    let mut bytes = fs::read(python.file()).unwrap();
+    let elf = ElfFile::open(&python.file()).unwrap();
+    let runtime = elf.section(".PyRuntime").unwrap();
+    let table = usize::try_from(elf.file_offset(runtime.address).unwrap()).unwrap();
+    for (at, number) in changes {
+        bytes[table + at..][..8].copy_from_slice(&number.to_le_bytes());
+    }
+    let copy = Python {
+        path: python.path.with_file_name(name),
+        ..python
+    };
+    fs::write(copy.file(), bytes).unwrap();
+    fs::set_permissions(copy.file(), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut program = Program::start(&copy, &[], "print('ready', flush=True); input()");
+    program.line();
+    fs::remove_file(copy.file()).unwrap();
+    Some(program)
+}
+
+#[test]
+fn a_version_of_tomorrow_is_followed_as_far_as_it_describes_itself() {
+    let tomorrow = (VERSION, 0x0363_01f0);
+    if let Some(program) = changed("python-of-tomorrow", &[tomorrow]) {
+        let interpreter = find(program.pid()).unwrap();
+        assert_eq!(interpreter.version, Version::new(3, 99, 1));
+    }
+    // With more fields it can mean anything.
+    if let Some(program) = changed("python-of-later", &[tomorrow, (FINALIZING, 920)]) {
+        match find(program.pid()) {
+            Err(PythonError::Unsupported { name, .. }) => {
+                assert_eq!(name, "CPython 3.99.1 (not yet)");
+            }
+            other => panic!("{other:?}"),
+        }
     }
 }
 
