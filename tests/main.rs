@@ -7,6 +7,7 @@
 mod cli;
 mod leaks;
 mod mappings;
+mod places;
 mod processes;
 mod robust;
 mod run;

@@ -32,6 +32,7 @@ pub(crate) struct Loss {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Process {
     pub(crate) pid: u32,
+    pub(crate) inner_pid: Option<u32>,
     pub(crate) parent: u32,
     pub(crate) command: String,
     pub(crate) python: Option<String>,

@@ -68,7 +68,10 @@ fn row(process: &ProcessFinding) -> Line {
     let ended = process.ended.map_or(String::new(), |at| {
         format!("(ended at {}) ", human_duration(at))
     });
-    let command = ended + &printable(&process.command);
+    let inside = process
+        .inner_pid
+        .map_or(String::new(), |pid| format!("(pid {pid} inside) "));
+    let command = inside + &ended + &printable(&process.command);
     let sizes = format!(
         "  {:>8} {:>8} → {:<8} ",
         process.pid,

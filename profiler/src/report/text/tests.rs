@@ -11,6 +11,7 @@ use crate::{
         sample::{MIB, Sample},
         screen::{COLUMNS, LINES},
     },
+    units::Pid,
 };
 
 const FILES: TextOptions<'_> = TextOptions {
@@ -55,6 +56,15 @@ fn a_leak_is_on_one_screen() {
 #[test]
 fn the_process_that_grew_most_stands_first() {
     check(&service(), include_str!("service.txt"));
+}
+
+#[test]
+fn a_process_in_a_container_has_both_of_its_pids() {
+    let mut service = service();
+    service.findings.processes[1].inner_pid = Some(Pid(7));
+    let printed = print(&service);
+    let row = printed.lines().find(|line| line.contains("(pid 7 inside)"));
+    assert!(row.unwrap().trim_start().starts_with("5000 "), "{printed}");
 }
 
 #[test]

@@ -1,0 +1,223 @@
+//! Interpreters are found wherever they stand: in other roots and namespaces, without their files,
+//! in other programs.
+
+use std::{fs, path::Path, process::Command};
+
+use tempfile::TempDir;
+
+use crate::support::{
+    Heaptide, Program, Python, Report,
+    host::{can_record, find, has, python},
+    program::{place, script},
+};
+
+/// What is kept of a program that keeps large strings, recorded while it does.
+#[track_caller]
+fn check(program: &mut Program, pid: u32) -> Report {
+    let id = pid.to_string();
+    let heaptide = Heaptide::record("attach", &[&id, "--max-overhead", "100"]);
+    let held: u64 = program.ask("handle");
+    let report = heaptide.stop().report();
+    report.expect_no_losses();
+    let keeps = report.site(&place("keeps_large_strings", "keeps"));
+    assert!(keeps.retained().abs_diff(held) < 4096, "{keeps:?}");
+    assert_eq!(keeps.pids, [pid]);
+    report
+}
+
+/// Starts a command that keeps large strings, and checks what is found of it.
+#[track_caller]
+fn check_command(command: &mut Command) {
+    let mut program = Program::spawn(command.arg(script("keeps_large_strings")));
+    let pid = program.pid();
+    check(&mut program, pid);
+}
+
+/// The interpreter of this name; `None` where it is missing or heaptide cannot record.
+#[track_caller]
+fn named(version: &str, name: &str) -> Option<Python> {
+    if !can_record() {
+        return None;
+    }
+    find(version).into_iter().find(|python| python.name == name)
+}
+
+#[track_caller]
+fn distributed() -> Option<Python> {
+    named("3.11", "3.11 of the distribution")
+}
+
+#[track_caller]
+fn shared() -> Option<Python> {
+    named("3.12", "3.12 of pyenv")
+}
+
+/// The only child of a process.
+fn only_child(pid: u32) -> u32 {
+    let path = format!("/proc/{pid}/task/{pid}/children");
+    let children = fs::read_to_string(path).expect("it runs");
+    children.trim().parse().expect("it has one child")
+}
+
+#[test]
+fn another_root_and_other_namespaces_are_no_obstacle() {
+    if !has("unshare") {
+        return;
+    }
+    let Some(python) = named("3.15", "3.15 of Debian sid") else {
+        return;
+    };
+    let inside = python.command();
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "--pid", "--fork"])
+        .arg(inside.get_program())
+        .args(inside.get_args())
+        .arg(script("keeps_large_strings"));
+    let mut program = Program::spawn(&mut command);
+    let pid = only_child(program.pid());
+    let report = check(&mut program, pid);
+    assert_eq!(report.process(pid).inner_pid, Some(1));
+}
+
+#[test]
+fn a_program_that_was_deleted_or_replaced_is_still_read() {
+    let Some(python) = distributed() else {
+        return;
+    };
+    for is_replaced in [false, true] {
+        let folder = TempDir::new().unwrap();
+        let copy = folder.path().join("python3.11");
+        fs::copy(&python.path, &copy).unwrap();
+        let mut command = Command::new(&copy);
+        command
+            .env("PYTHONHOME", "/usr")
+            .arg(script("keeps_large_strings"));
+        let mut program = Program::spawn(&mut command);
+        let pid = program.pid();
+        fs::remove_file(&copy).unwrap();
+        if is_replaced {
+            fs::copy("/bin/true", &copy).unwrap();
+        }
+        check(&mut program, pid);
+    }
+}
+
+#[test]
+fn a_library_that_was_deleted_or_replaced_is_still_read() {
+    let Some(python) = shared() else {
+        return;
+    };
+    let library = "libpython3.12.so.1.0";
+    let original = python.path.with_file_name("../lib").join(library);
+    for is_replaced in [false, true] {
+        let folder = TempDir::new().unwrap();
+        let copy = folder.path().join(library);
+        fs::copy(&original, &copy).unwrap();
+        let mut command = python.command();
+        // It has the name that the program asks for.
+        command
+            .env("LD_PRELOAD", &copy)
+            .arg(script("keeps_large_strings"));
+        let mut program = Program::spawn(&mut command);
+        let pid = program.pid();
+        fs::remove_file(&copy).unwrap();
+        if is_replaced {
+            fs::write(&copy, "another").unwrap();
+        }
+        check(&mut program, pid);
+    }
+}
+
+#[test]
+fn a_virtual_environment_is_followed() {
+    let Some(python) = python() else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let mut venv = python.command();
+    let made = venv
+        .args(["-m", "venv", "--without-pip"])
+        .arg(folder.path());
+    assert!(made.status().unwrap().success());
+    check_command(&mut Command::new(folder.path().join("bin/python")));
+}
+
+/// A program that is not Python, but runs the file that it is given in one.
+const EMBEDS: &str = r#"
+#include <Python.h>
+
+int main(int count, char **arguments) {
+    FILE *file = count > 1 ? fopen(arguments[1], "r") : NULL;
+    if (file == NULL) {
+        return 2;
+    }
+    Py_Initialize();
+    int status = PyRun_SimpleFileEx(file, arguments[1], 1);
+    return Py_FinalizeEx() < 0 || status != 0;
+}
+"#;
+
+/// Compiles the program against an interpreter.
+fn embed(python: &Python, folder: &Path) -> Command {
+    let prefix = python.path.ancestors().nth(2).expect("it is in PREFIX/bin");
+    let source = folder.join("embeds.c");
+    fs::write(&source, EMBEDS).unwrap();
+    let program = folder.join("embeds");
+    let include = prefix.join(format!("include/python{}", python.version));
+    let library = prefix.join("lib");
+    let compiled = Command::new("cc")
+        .arg("-I")
+        .arg(include)
+        .arg("-o")
+        .arg(&program)
+        .arg(&source)
+        .arg("-L")
+        .arg(&library)
+        .arg(format!("-Wl,-rpath,{}", library.display()))
+        .arg(format!("-lpython{}", python.version))
+        .status();
+    assert!(compiled.unwrap().success());
+    let mut command = Command::new(program);
+    let scripts = script("steps");
+    command.env("PYTHONHOME", prefix).env(
+        "PYTHONPATH",
+        scripts.parent().expect("a file is in a folder"),
+    );
+    command
+}
+
+#[test]
+fn an_interpreter_in_another_program_is_followed() {
+    let (Some(python), true) = (shared(), has("cc")) else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    check_command(&mut embed(&python, folder.path()));
+}
+
+#[test]
+fn two_versions_in_one_tree_are_told_apart() {
+    let (Some(parent), Some(child)) = (shared(), distributed()) else {
+        return;
+    };
+    let child = [child.path, script("keeps_large_strings")];
+    let child = child.map(|path| path.display().to_string());
+    let child: Vec<&str> = child.iter().map(String::as_str).collect();
+    let mut program = Program::start_with(&parent, "starts_another", &child);
+    let flags = ["--verbose", "--max-overhead", "100"];
+    let mut heaptide = Heaptide::attach_with(&program, &flags);
+    let child: u32 = program.ask("start");
+    heaptide.wait_for(&format!(
+        "process {child} is measured: it runs CPython 3.11"
+    ));
+    program.step("work");
+    let report = heaptide.stop().report();
+    let version = |pid| report.process(pid).python.clone().unwrap_or_default();
+    assert!(version(program.pid()).starts_with("3.12"), "{report:?}");
+    assert!(version(child).starts_with("3.11"), "{report:?}");
+    let keeps = report.site(&place("starts_another", "keeps"));
+    assert_eq!(keeps.pids, [program.pid()]);
+    let other = report.site(&place("keeps_large_strings", "keeps"));
+    assert_eq!(other.pids, [child]);
+}
