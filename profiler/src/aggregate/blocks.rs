@@ -11,20 +11,10 @@ pub struct Block {
     pub size: u64,
     /// The stack that got it.
     pub stack: StackId,
-    /// How many observations stand behind it: one, unless blocks are sampled.
-    pub samples: u32,
-}
-
-/// What came of a new block.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Allocated {
-    /// It is followed from now on.
-    New,
-    /// It is followed from now on, and stands where another block stood whose end was missed:
-    /// count that one as freed.
-    Instead(Block),
-    /// It is not followed, because the table is full.
-    Full,
+    /// For how many blocks it stands: one, unless blocks are sampled.
+    pub copies: u32,
+    /// Whether that is an estimate.
+    pub is_sampled: bool,
 }
 
 /// The live blocks of one process by address, at most a given number of them.
@@ -46,16 +36,15 @@ impl LiveBlocks {
         }
     }
 
-    /// The process got a block.
-    pub fn allocate(&mut self, address: u64, block: Block) -> Allocated {
-        let is_full = self.blocks.len() >= self.capacity;
-        if is_full && !self.blocks.contains_key(&address) {
-            return Allocated::Full;
+    /// The process got a block, where no other is followed. Whether this one is followed from now
+    /// on: it is not if the table is full.
+    #[must_use]
+    pub fn allocate(&mut self, address: u64, block: Block) -> bool {
+        let has_room = self.blocks.len() < self.capacity;
+        if has_room {
+            self.blocks.insert(address, block);
         }
-        match self.blocks.insert(address, block) {
-            Some(missed) => Allocated::Instead(missed),
-            None => Allocated::New,
-        }
+        has_room
     }
 
     /// The process gave a block back; `None` if it is not one of those that are followed.
@@ -92,38 +81,28 @@ mod tests {
         Block {
             size,
             stack: StackId(1),
-            samples: 1,
+            copies: 1,
+            is_sampled: false,
         }
     }
 
     #[test]
     fn a_freed_block_is_the_one_that_was_allocated() {
         let mut blocks = LiveBlocks::new(10);
-        assert_eq!(blocks.allocate(0x1000, block(600)), Allocated::New);
+        assert!(blocks.allocate(0x1000, block(600)));
         assert_eq!(blocks.free(0x1000), Some(block(600)));
         assert_eq!(blocks.free(0x1000), None);
         assert_eq!(blocks.free(0x2000), None);
     }
 
     #[test]
-    fn an_address_that_is_handed_out_again_was_freed_in_between() {
-        let mut blocks = LiveBlocks::new(10);
-        blocks.allocate(0x1000, block(600));
-        let again = blocks.allocate(0x1000, block(700));
-        assert_eq!(again, Allocated::Instead(block(600)));
-        assert_eq!(blocks.free(0x1000), Some(block(700)));
-    }
-
-    #[test]
     fn a_full_table_keeps_what_it_has() {
         let mut blocks = LiveBlocks::new(1);
-        blocks.allocate(0x1000, block(600));
-        assert_eq!(blocks.allocate(0x2000, block(700)), Allocated::Full);
-        let again = blocks.allocate(0x1000, block(800));
-        assert_eq!(again, Allocated::Instead(block(600)));
+        assert!(blocks.allocate(0x1000, block(600)));
+        assert!(!blocks.allocate(0x2000, block(700)));
+        assert_eq!(blocks.free(0x2000), None);
+        assert_eq!(blocks.free(0x1000), Some(block(600)));
+        assert!(blocks.allocate(0x2000, block(700)));
         assert_eq!(blocks.len(), 1);
-        blocks.clear();
-        assert!(blocks.is_empty());
-        assert_eq!(blocks.allocate(0x2000, block(700)), Allocated::New);
     }
 }

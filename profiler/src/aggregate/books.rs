@@ -6,13 +6,14 @@ use profiler_common::loss::Loss;
 
 use super::{
     Collector,
-    blocks::{Allocated, Block, LiveBlocks},
+    blocks::{Block, LiveBlocks},
     mappings::{MappingLedger, Remapped},
-    pools::PoolBook,
+    pools::{PoolBook, pool_meter},
+    windows::{Share, Window, Windows},
 };
 use crate::{
     profile::{Counters, Interval, Losses, Metered, ProcessKey, StackId},
-    source::{Event, What},
+    source::{Event, SiteClass, What},
 };
 
 /// How many blocks of one process are followed: 32 bytes each, so 64 MB at the very most.
@@ -33,6 +34,17 @@ struct Book {
     blocks: LiveBlocks,
     mappings: MappingLedger,
     pools: PoolBook,
+    block_windows: Windows,
+    pool_windows: Windows,
+}
+
+impl Book {
+    fn windows(&mut self, class: SiteClass) -> &mut Windows {
+        match class {
+            SiteClass::Blocks => &mut self.block_windows,
+            SiteClass::Pools => &mut self.pool_windows,
+        }
+    }
 }
 
 impl Books {
@@ -53,7 +65,40 @@ impl Books {
             blocks: LiveBlocks::new(MAX_BLOCKS),
             mappings: MappingLedger::new(self.page_size).with_break(heap_end),
             pools: PoolBook::default(),
+            block_windows: Windows::default(),
+            pool_windows: Windows::default(),
         });
+    }
+
+    /// Probes of a process were opened.
+    pub fn open_window(&mut self, process: ProcessKey, class: SiteClass, window: Window) {
+        if let Some(book) = self.by_process.get_mut(&process) {
+            book.windows(class).open(window);
+        }
+    }
+
+    /// Probes of a process that may still be open are closed at this time.
+    /// What was seen in them stands for so many times as much as by their weight alone.
+    pub fn close_window(
+        &mut self,
+        process: ProcessKey,
+        class: SiteClass,
+        at: Duration,
+        correction: f64,
+    ) {
+        let Some(book) = self.by_process.get_mut(&process) else {
+            return;
+        };
+        for event in book.windows(class).close(at, correction) {
+            self.enter(&event);
+        }
+    }
+
+    /// Takes in what is held back until windows of a process close: it ends, or the recording.
+    pub fn settle(&mut self, process: ProcessKey, at: Duration) {
+        for class in [SiteClass::Blocks, SiteClass::Pools] {
+            self.close_window(process, class, at, 1.0);
+        }
     }
 
     /// Closes the book of a process. What it held to the end stays on record.
@@ -63,6 +108,22 @@ impl Books {
 
     /// Enters what happened.
     pub fn apply(&mut self, event: &Event) {
+        let Some(book) = self.by_process.get_mut(&event.process) else {
+            return;
+        };
+        let is_held_back = match event.what {
+            What::BlockAllocated { .. } | What::BlockFreed { .. } => {
+                book.block_windows.hold_back(event)
+            }
+            What::PoolOpened { .. } => book.pool_windows.hold_back(event),
+            _ => false,
+        };
+        if !is_held_back {
+            self.enter(event);
+        }
+    }
+
+    fn enter(&mut self, event: &Event) {
         let process = event.process;
         let Some(book) = self.by_process.get_mut(&process) else {
             return;
@@ -74,8 +135,9 @@ impl Books {
                 previous,
                 stack,
             } => {
+                let share = book.block_windows.share(event.time);
                 self.free_block(process, previous);
-                self.allocate_block(process, address, size, stack);
+                self.allocate_block(process, address, (size, stack), share);
             }
             What::BlockFreed { address } => self.free_block(process, address),
             What::PoolOpened {
@@ -83,8 +145,10 @@ impl Books {
                 size_class,
                 stack,
             } => {
-                book.pools.opened(address, size_class, stack);
-                self.add(process, stack, Metered::Pool, sample());
+                if let Some(share) = book.pool_windows.share(event.time) {
+                    book.pools.opened(address, size_class, (stack, share));
+                    self.add(process, stack, pool_meter(share), sample());
+                }
             }
             What::Mapped {
                 address,
@@ -125,38 +189,36 @@ impl Books {
         }
     }
 
-    fn allocate_block(&mut self, process: ProcessKey, address: u64, size: u64, stack: StackId) {
-        let got = Counters {
-            bytes_in: size,
-            count_in: 1,
-            ..sample()
-        };
-        self.add(process, stack, Metered::Block, got);
-        let Some(book) = self.by_process.get_mut(&process) else {
+    fn allocate_block(
+        &mut self,
+        process: ProcessKey,
+        address: u64,
+        (size, stack): (u64, StackId),
+        share: Option<Share>,
+    ) {
+        // Whatever was here before is gone, also if what is here now does not count.
+        self.free_block(process, address);
+        let (Some(share), Some(book)) = (share, self.by_process.get_mut(&process)) else {
             return;
         };
-        match book.blocks.allocate(
-            address,
-            Block {
-                size,
-                stack,
-                samples: 1,
-            },
-        ) {
-            Allocated::New => {}
-            Allocated::Instead(missed) => self.given_back(process, missed),
+        let block = Block {
+            size,
+            stack,
+            copies: share.copies,
+            is_sampled: share.is_sampled,
+        };
+        let is_followed = book.blocks.allocate(address, block);
+        let copies = u64::from(block.copies);
+        let got = Counters {
+            bytes_in: size.saturating_mul(copies),
+            count_in: copies,
+            ..sample()
+        };
+        self.add(process, stack, block_meter(&block), got);
+        if !is_followed {
             // It would count as retained for ever.
-            Allocated::Full => {
-                self.losses.add(Loss::LiveTableFull, 1);
-                self.given_back(
-                    process,
-                    Block {
-                        size,
-                        stack,
-                        samples: 1,
-                    },
-                );
-            }
+            self.losses.add(Loss::LiveTableFull, 1);
+            self.given_back(process, block);
         }
     }
 
@@ -171,12 +233,13 @@ impl Books {
     }
 
     fn given_back(&mut self, process: ProcessKey, block: Block) {
+        let copies = u64::from(block.copies);
         let back = Counters {
-            bytes_out: block.size,
-            count_out: 1,
+            bytes_out: block.size.saturating_mul(copies),
+            count_out: copies,
             ..Counters::default()
         };
-        self.add(process, block.stack, Metered::Block, back);
+        self.add(process, block.stack, block_meter(&block), back);
     }
 
     fn remapped(&mut self, process: ProcessKey, stack: StackId, change: &Remapped) {
@@ -217,8 +280,8 @@ impl Books {
             return;
         }
         for (address, header) in addresses.iter().zip(read(&addresses)) {
-            for (stack, change) in book.pools.observe(*address, header) {
-                self.collector.add(process, stack, Metered::Pool, change);
+            for change in book.pools.observe(*address, header) {
+                (self.collector).add(process, change.stack, change.meter, change.counters);
             }
         }
     }
@@ -256,6 +319,15 @@ impl Books {
     }
 }
 
+/// The meter of a block.
+const fn block_meter(block: &Block) -> Metered {
+    if block.is_sampled {
+        Metered::SampledBlock
+    } else {
+        Metered::Block
+    }
+}
+
 /// The counters of one observation that has counted nothing yet.
 fn sample() -> Counters {
     Counters {
@@ -282,8 +354,13 @@ mod tests {
     }
 
     fn apply(books: &mut Books, what: What) {
+        apply_at(books, 0, what);
+    }
+
+    fn apply_at(books: &mut Books, millis: u64, what: What) {
         books.apply(&Event {
             process: PROCESS,
+            time: Duration::from_millis(millis),
             what,
         });
     }
@@ -390,5 +467,47 @@ mod tests {
             samples: 2,
         };
         assert_eq!(counters(&mut books, Metered::Mapping), expected);
+    }
+
+    #[test]
+    fn a_block_of_a_window_stands_for_others_until_it_is_freed() {
+        let mut books = books();
+        let millis = Duration::from_millis;
+        let window = |from, until, weight| Window {
+            from: millis(from),
+            until: millis(until),
+            weight,
+        };
+        books.open_window(PROCESS, SiteClass::Blocks, window(0, u64::MAX, 1.0));
+        apply_at(&mut books, 10, allocated(0x1000, 600, 0));
+        books.close_window(PROCESS, SiteClass::Blocks, millis(20), 1.0);
+        books.open_window(PROCESS, SiteClass::Blocks, window(40, 60, 1.5));
+        apply_at(&mut books, 30, allocated(0x2000, 700, 0));
+        apply_at(&mut books, 50, allocated(0x3000, 800, 0));
+        apply_at(&mut books, 55, allocated(0x4000, 900, 0));
+        apply_at(&mut books, 70, allocated(0x4000, 900, 0));
+        books.close_window(PROCESS, SiteClass::Blocks, millis(75), 2.0);
+        let interval = books.take_interval(Duration::ZERO, millis(1000));
+        let counted: Vec<_> = (interval.changes.iter())
+            .map(|change| {
+                (
+                    change.meter,
+                    change.counters.bytes_in,
+                    change.counters.bytes_out,
+                )
+            })
+            .collect();
+        assert_eq!(
+            counted,
+            [
+                (Metered::Block, 600, 0),
+                (Metered::SampledBlock, 3 * 1700, 3 * 900)
+            ]
+        );
+        apply_at(&mut books, 80, What::BlockFreed { address: 0x3000 });
+        assert_eq!(
+            counters(&mut books, Metered::SampledBlock).bytes_out,
+            3 * 800
+        );
     }
 }

@@ -148,7 +148,7 @@ pub fn findings(recorded: &Recorded, selection: &Selection) -> Findings {
     let part = Part::new(recorded, selection);
     let censuses = part.censuses();
     let observations = observations(&part, recorded, &censuses);
-    let tallies = tally(&part, &observations);
+    let tallies = tally(&part, &observations, &censuses);
     let (mut sums, mut sums_by_process) = (Sums::default(), vec![Sums::default(); censuses.len()]);
     for tally in &tallies {
         sums.add(tally);
@@ -268,32 +268,38 @@ mod tests {
     }
 
     #[test]
-    fn blocks_that_were_observed_for_a_part_of_the_time_are_scaled() {
+    fn blocks_that_were_seen_in_windows_are_as_uncertain_as_the_windows_differ() {
         let mut recorded = recorded(10);
         for interval in &mut recorded.intervals {
             interval.censuses[0].blocks_observed /= 4;
         }
-        let leak = stack(&mut recorded, &["leak"]);
-        change(&mut recorded, 1, leak, Metered::Block, counters(100_000, 0));
-        change(&mut recorded, 1, leak, Metered::Mapping, counters(4096, 0));
+        let steady = stack(&mut recorded, &["steady"]);
+        let once = stack(&mut recorded, &["once"]);
+        let meter = Metered::SampledBlock;
+        for second in 0..10 {
+            change(&mut recorded, second, steady, meter, counters(50_000, 0));
+        }
+        change(&mut recorded, 4, once, meter, counters(400_000, 0));
+        change(&mut recorded, 1, once, Metered::Mapping, counters(4096, 0));
         let findings = all(&recorded);
-        let site = &findings.sites[0];
-        // A hundred observations: 19.6 percent to either side.
-        check(site.retained, (400_000, 321_600, 478_400));
-        check(site.allocations, (400, 322, 478));
-        assert_eq!(site.mapped, 4096, "only blocks are scaled");
+        check(findings.sites[0].retained, (500_000, 500_000, 500_000));
+        check(findings.sites[1].retained, (400_000, 0, 1_352_900));
+        let total = findings.totals.retained;
+        check(total, (900_000, 0, 1_852_900));
+        assert_eq!(findings.sites[1].mapped, 4096, "only blocks are sampled");
         assert!((findings.observed_fraction - 0.25).abs() < 1e-9);
     }
 
     #[test]
-    fn one_scaled_observation_is_no_less_than_what_was_seen() {
+    fn no_process_retains_more_by_its_samples_than_it_has() {
         let mut recorded = recorded(10);
-        for interval in &mut recorded.intervals {
-            interval.censuses[0].blocks_observed /= 2;
-        }
         let leak = stack(&mut recorded, &["leak"]);
-        change(&mut recorded, 1, leak, Metered::Block, counters(1000, 0));
-        check(all(&recorded).sites[0].retained, (2000, 1000, 5920));
+        let much = counters(800 << 20, 0);
+        change(&mut recorded, 1, leak, Metered::SampledBlock, much);
+        let findings = all(&recorded);
+        assert_eq!(findings.totals.retained.estimate, 100 << 20);
+        assert_eq!(findings.sites[0].retained.estimate, 100 << 20);
+        assert_eq!(findings.totals.allocated.estimate, 800 << 20);
     }
 
     #[test]
@@ -425,7 +431,7 @@ mod tests {
         let change = (
             0..6_usize,
             0..7_usize,
-            0..4_usize,
+            0..Metered::ALL.len(),
             bytes.clone(),
             bytes,
             0..2_u32,

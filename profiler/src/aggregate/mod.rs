@@ -6,6 +6,7 @@ mod books;
 mod collector;
 mod estimate;
 mod findings;
+mod groups;
 mod mappings;
 mod metric;
 mod observation;
@@ -17,14 +18,15 @@ mod slope;
 mod tally;
 #[cfg(test)]
 mod test_data;
+mod windows;
 
-pub use blocks::{Allocated, Block, LiveBlocks};
+pub use blocks::{Block, LiveBlocks};
 pub use books::Books;
 pub use collector::Collector;
 pub use estimate::Estimate;
 pub use findings::{Findings, GroupFinding, ProcessFinding, Site, Totals, findings};
 pub use mappings::{MappingLedger, Remapped};
 pub use metric::Metric;
-pub use pools::PoolBook;
 pub use selection::Selection;
 pub use tally::weigh;
+pub use windows::Window;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::selection::Part;
-use crate::profile::{Census, Metered, ProcessRecord, own_time};
+use crate::profile::{Census, ProcessRecord, own_time};
 
 /// Probes take a moment to open: a gap up to this long is no gap if the process ran much longer.
 const OPENING: Duration = Duration::from_millis(500);
@@ -75,14 +75,9 @@ impl Observation {
         }
     }
 
-    /// What the counts of a meter are multiplied by to stand for the whole time. Where nothing
-    /// tells, they stand for themselves.
-    pub(super) fn scale(&self, meter: Metered) -> f64 {
-        let fraction = match meter {
-            Metered::Block => self.fraction(self.blocks),
-            Metered::Pool => self.fraction(self.pools),
-            Metered::Mapping | Metered::Page => 1.0,
-        };
+    /// How many pools there are, by the time, for one that was seen to open.
+    pub(super) fn pool_scale(&self) -> f64 {
+        let fraction = self.fraction(self.pools);
         if fraction > 0.0 { 1.0 / fraction } else { 1.0 }
     }
 
@@ -109,18 +104,18 @@ mod tests {
 
     #[test]
     fn the_time_that_probes_take_to_open_is_no_gap() {
-        assert!(observed(30_000, 29_700).scale(Metered::Block) <= 1.0);
-        assert!(observed(3000, 2600).scale(Metered::Block) <= 1.0);
-        assert!((observed(600, 100).scale(Metered::Block) - 6.0).abs() < 1e-9);
-        assert!((observed(30_000, 15_000).scale(Metered::Block) - 2.0).abs() < 1e-9);
+        assert!(observed(30_000, 29_700).block_fraction() >= 1.0);
+        assert!(observed(3000, 2600).block_fraction() >= 1.0);
+        assert!((observed(600, 100).block_fraction() - 1.0 / 6.0).abs() < 1e-9);
+        assert!((observed(30_000, 15_000).block_fraction() - 0.5).abs() < 1e-9);
     }
 
     #[test]
-    fn where_nothing_tells_counts_stand_for_themselves() {
+    fn where_nothing_tells_nothing_was_observed() {
         for observation in [observed(0, 0), observed(1000, 0)] {
             assert!(observation.block_fraction() <= 0.0);
-            assert!((observation.scale(Metered::Block) - 1.0).abs() < 1e-9);
         }
         assert_eq!(observed(0, 0).overhead_percent(), None);
+        assert!(observed(0, 0).pool_scale() <= 1.0);
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 const NOWHERE: &str = "<unknown>";
 
 /// The sums of all metrics.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Sums {
     retained: Sum,
     allocated: Sum,

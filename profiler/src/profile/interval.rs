@@ -34,8 +34,9 @@ pub struct Change {
     pub counters: Counters,
 }
 
-/// What a counter counts. No byte is counted by two meters whose sums are added up:
-/// `Block` and `Pool` are disjoint; `Mapping` and `Page` look at the same memory from below.
+/// What a counter counts. No byte is counted by two meters whose sums are added up: blocks and
+/// pools are disjoint, and so are those that were seen in full and those that were sampled;
+/// `Mapping` and `Page` look at the same memory from below.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Metered {
     /// Blocks over 512 bytes: each is seen when it is handed out and when it is given back.
@@ -44,6 +45,12 @@ pub enum Metered {
     /// while recording. Bytes got are a lower bound, what lives is a sample (one pool stands for
     /// what all lines put into it).
     Pool,
+    /// Blocks over 512 bytes in times in which only part of them was seen: the counts are
+    /// estimates, each block counted as often as it has others to stand for.
+    SampledBlock,
+    /// Pools in times in which only part of them was seen; the counts are estimates in the same
+    /// way.
+    SampledPool,
     /// Address space from `mmap` and `brk`, exact to the byte.
     Mapping,
     /// Fresh pages touched, sampled: one page fault in so many.
@@ -52,13 +59,22 @@ pub enum Metered {
 
 impl Metered {
     /// All meters.
-    pub const ALL: [Self; 4] = [Self::Block, Self::Pool, Self::Mapping, Self::Page];
+    pub const ALL: [Self; 6] = [
+        Self::Block,
+        Self::Pool,
+        Self::SampledBlock,
+        Self::SampledPool,
+        Self::Mapping,
+        Self::Page,
+    ];
 
     /// The stable name, as it stands in recordings.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Block => "block",
             Self::Pool => "pool",
+            Self::SampledBlock => "sampled-block",
+            Self::SampledPool => "sampled-pool",
             Self::Mapping => "mapping",
             Self::Page => "page",
         }
@@ -81,7 +97,7 @@ pub struct Counters {
     pub bytes_out: u64,
     /// How many pieces that was.
     pub count_out: u64,
-    /// How many observations all this rests on: events with a stack.
+    /// How many observations all this rests on: events with a stack. Never scaled.
     pub samples: u64,
 }
 

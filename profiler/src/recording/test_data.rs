@@ -88,7 +88,7 @@ pub(super) fn interval(second: u32, count: u32, stack_count: u32) -> Interval {
         Change {
             process: ProcessKey(0),
             stack: StackId(stack),
-            meter: Metered::ALL[number as usize % 4],
+            meter: Metered::ALL[number as usize % Metered::ALL.len()],
             counters: Counters {
                 bytes_in: size,
                 count_in: size / 600,

@@ -1,9 +1,11 @@
-//! The probes of one process that are for one thing, and when they are open.
+//! The probes of one process for one class of sites, and when they are open.
 
 use std::time::Duration;
 
+use super::clock::Clock;
 use crate::{
-    probe::{Links, Order, Probe, ProbeError, Throttle},
+    aggregate::Window,
+    probe::{Links, Order, Probe, ProbeError, Throttle, Timing, Window as Opening},
     source::{Plan, SiteClass},
     units::Pid,
 };
@@ -13,54 +15,120 @@ pub(super) struct Channel {
     class: SiteClass,
     links: Links,
     throttle: Throttle,
+    /// As what the probes were opened last.
+    opening: Option<Opening>,
     /// Whether the probes were taken away though their time was not over.
     is_interrupted: bool,
 }
 
+/// What came of looking after channels.
+#[derive(Default)]
+pub(super) struct Outcome {
+    /// Which probes were opened or closed.
+    pub(super) shifts: Vec<(SiteClass, Shift)>,
+    /// Links that are to be detached.
+    pub(super) closed: Links,
+    /// What could not be attached.
+    pub(super) errors: Vec<ProbeError>,
+}
+
+/// Probes were opened or closed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Shift {
+    /// They are open as this window says.
+    Opened(Window),
+    /// What they see from this time on does not count.
+    Closed {
+        /// When.
+        at: Duration,
+        /// So many times as much as by the weight of the window stands what they saw.
+        correction: f64,
+    },
+}
+
 impl Channel {
     /// A closed channel, whose probes may take this part of the target's time.
-    pub(super) fn new(class: SiteClass, limit: f64) -> Self {
+    pub(super) fn new(class: SiteClass, limit: f64, timing: Timing) -> Self {
         Self {
             class,
             links: Links::default(),
-            throttle: Throttle::new(limit),
+            throttle: Throttle::new(limit, timing),
+            opening: None,
             is_interrupted: false,
         }
     }
 
     /// Opens or closes the probes, as what they cost demands. `passed` is the time that the target
-    /// had since the last call, and `cost` what these probes took of it. Links that were closed
-    /// are put into `closed`.
+    /// had since the last call, and `cost` what these probes took of it.
     pub(super) fn pay(
         &mut self,
         probe: &mut Probe,
-        (pid, plan): (Pid, &Plan),
+        target: (Pid, &Plan),
         (now, passed, cost): (Duration, Duration, Duration),
-        closed: &mut Links,
-    ) -> Result<(), ProbeError> {
+        clock: Clock,
+        outcome: &mut Outcome,
+    ) {
         match self.throttle.observe(now, passed, cost) {
-            Order::Close => {
-                closed.append(std::mem::take(&mut self.links));
+            Order::Close { correction } => {
+                outcome.closed.append(std::mem::take(&mut self.links));
+                outcome.shifts.push((
+                    self.class,
+                    Shift::Closed {
+                        at: now,
+                        correction,
+                    },
+                ));
                 self.is_interrupted = false;
-                Ok(())
             }
-            Order::Keep if !self.is_interrupted => Ok(()),
-            Order::Keep | Order::Open(_) => self.open(probe, pid, plan),
+            Order::Keep => {
+                if let Some(opening) = self.opening.filter(|_| self.is_interrupted) {
+                    self.open(probe, target, opening, clock, outcome);
+                }
+            }
+            Order::Open(opening) => self.open(probe, target, opening, clock, outcome),
         }
     }
 
-    fn open(&mut self, probe: &mut Probe, pid: Pid, plan: &Plan) -> Result<(), ProbeError> {
+    fn open(
+        &mut self,
+        probe: &mut Probe,
+        (pid, plan): (Pid, &Plan),
+        opening: Opening,
+        clock: Clock,
+        outcome: &mut Outcome,
+    ) {
         self.is_interrupted = false;
+        self.opening = Some(opening);
+        let before = clock.now();
         for planned in plan
             .sites
             .iter()
             .filter(|planned| planned.class == self.class)
         {
-            let links =
-                probe.attach_sites(planned.program, pid, &planned.path(), &planned.sites)?;
-            self.links.append(links);
+            match probe.attach_sites(planned.program, pid, &planned.path(), &planned.sites) {
+                Ok(links) => self.links.append(links),
+                Err(error) => outcome.errors.push(error),
+            }
         }
-        Ok(())
+        let opened = clock.now();
+        tracing::debug!(
+            "{pid}: {:?} opened in {:?}: {opening:?}",
+            self.class,
+            opened - before
+        );
+        self.throttle.opened(opened);
+        // What is open for good counts from the first event on, and a sample from when all of its
+        // probes are in place.
+        let (from, until) = match opening.length {
+            Some(length) => (opened, opened + length),
+            None => (before, Duration::MAX),
+        };
+        let window = Window {
+            from,
+            until,
+            weight: opening.weight,
+        };
+        outcome.shifts.push((self.class, Shift::Opened(window)));
     }
 
     /// Takes the probes away, and returns them for whoever has the time to wait. If the process
@@ -85,8 +153,29 @@ impl Channel {
         self.throttle.is_sampling()
     }
 
+    /// Whether the probes took most of the time in which they were open.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.throttle.is_crowded()
+    }
+
     /// How soon to look at them again.
     pub(super) fn check_within(&self) -> Duration {
         self.throttle.check_within()
+    }
+}
+
+/// How long windows take to close. A link over many sites takes its breakpoints away at once; one
+/// for each site waits for a grace period of the kernel first, in which they go on to cost.
+pub(super) const fn timing(has_multi_links: bool) -> Timing {
+    if has_multi_links {
+        Timing {
+            closing: 0.01,
+            briefest: 0.01,
+        }
+    } else {
+        Timing {
+            closing: 0.25,
+            briefest: 0.1,
+        }
     }
 }

@@ -6,12 +6,13 @@ use std::{
 };
 
 use super::{
-    channel::Channel,
+    channel::{Channel, Outcome},
+    clock::Clock,
     cost::{CostModel, Costs},
     pace::Pace,
 };
 use crate::{
-    probe::{Links, Probe, ProbeError, ProcessCounters},
+    probe::{Links, Probe, ProcessCounters, Timing},
     process::{census::Figures, identity::Identity},
     profile::{Census, ProcessKey, own_time},
     python::pools::{PoolCensus, Pools},
@@ -27,16 +28,18 @@ const CENSUS_PERIOD: Duration = Duration::from_secs(1);
 pub(super) struct Limits {
     blocks: f64,
     pools: f64,
+    timing: Timing,
 }
 
 impl Limits {
     /// Divides the budget. Blocks over 512 bytes get half of it, and never more than 1 %. What is
     /// left by both is for tracepoints and page faults, which are always on.
-    pub(super) fn of_budget(percent: f64) -> Self {
+    pub(super) fn of_budget(percent: f64, timing: Timing) -> Self {
         let budget = percent / 100.0;
         Self {
             blocks: (budget * 0.5).min(0.01),
             pools: budget * 0.35,
+            timing,
         }
     }
 }
@@ -73,8 +76,8 @@ impl Followed {
             key,
             identity,
             plan: None,
-            pools: Channel::new(SiteClass::Pools, limits.pools),
-            blocks: Channel::new(SiteClass::Blocks, limits.blocks),
+            pools: Channel::new(SiteClass::Pools, limits.pools, limits.timing),
+            blocks: Channel::new(SiteClass::Blocks, limits.blocks, limits.timing),
             ledger: CostLedger::default(),
             deep: Pace::new(CENSUS_PERIOD),
             heap: Pace::new(CENSUS_PERIOD),
@@ -91,31 +94,28 @@ impl Followed {
     }
 
     /// Books what measuring has cost since the last call, and opens or closes probes so that they
-    /// stay within their limits. Links that were closed are put into `closed`; what cannot be
-    /// attached comes back as an error.
+    /// stay within their limits.
     pub(super) fn pay(
         &mut self,
         probe: &mut Probe,
         model: CostModel,
         now: Duration,
-        closed: &mut Links,
-    ) -> Vec<ProbeError> {
+        clock: Clock,
+    ) -> Outcome {
+        let mut outcome = Outcome::default();
         let (Some(plan), Some(counters)) = (&self.plan, probe.counters(self.identity.pid)) else {
-            return Vec::new();
+            return outcome;
         };
         let costs = self.ledger.book(&counters, model);
         let passed = self.ledger.time_passed(self.identity.pid, now, costs);
         let target = (self.identity.pid, plan);
-        let pools = self
-            .pools
-            .pay(probe, target, (now, passed, costs.pools), closed);
-        let blocks = self
-            .blocks
-            .pay(probe, target, (now, passed, costs.blocks), closed);
-        [pools, blocks]
-            .into_iter()
-            .filter_map(Result::err)
-            .collect()
+        for (channel, cost) in [
+            (&mut self.pools, costs.pools),
+            (&mut self.blocks, costs.blocks),
+        ] {
+            channel.pay(probe, target, (now, passed, cost), clock, &mut outcome);
+        }
+        outcome
     }
 
     /// How soon to pay again.
@@ -126,6 +126,11 @@ impl Followed {
     /// Whether blocks over 512 bytes are observed only part of the time.
     pub(super) fn has_sampled_blocks(&self) -> bool {
         self.blocks.is_sampled()
+    }
+
+    /// Whether probes took most of the time of windows.
+    pub(super) fn has_crowded_windows(&self) -> bool {
+        self.blocks.is_crowded() || self.pools.is_crowded()
     }
 
     /// Whether pools are observed only part of the time.

@@ -2,6 +2,7 @@
 //! it is the only place that knows the time.
 
 mod channel;
+mod clock;
 mod cost;
 mod doctor;
 mod error;

@@ -8,18 +8,15 @@ use std::{
 
 use jiff::Timestamp;
 use profiler_common::loss::Loss;
-use rustix::{
-    param::page_size,
-    time::{ClockId, clock_gettime},
-};
+use rustix::param::page_size;
 use tokio::{
     io::unix::AsyncFd,
     time::{Interval as Ticker, MissedTickBehavior, interval, sleep},
 };
 
 use super::{
-    Options, SessionError, Target, cost::CostModel, followed::Followed, launch::Launched,
-    naming::TargetName, own_file_offset, signals::Signals, tracker::Tracker,
+    Options, SessionError, Target, clock::Clock, cost::CostModel, followed::Followed,
+    launch::Launched, naming::TargetName, own_file_offset, signals::Signals, tracker::Tracker,
 };
 use crate::{
     probe::{Links, LoadOptions, Probe, calibrate},
@@ -144,7 +141,7 @@ struct Recorder {
     host: Links,
     writer: Writer,
     facts: Facts,
-    started: Instant,
+    clock: Clock,
     backlog: Vec<Interval>,
     /// Why the backlog could not be written.
     unwritten: Option<RecordingError>,
@@ -177,9 +174,8 @@ impl Recorder {
         let mut host = probe.attach_lifecycle()?;
         host.append(probe.attach_syscalls()?);
         host.append(probe.attach_page_faults(PAGE_FAULT_PERIOD)?);
-        let start_ns = boot_time_ns();
-        let started = Instant::now();
-        let mut tracker = Tracker::new(probe, CostModel { hit }, options, start_ns);
+        let clock = Clock::start();
+        let mut tracker = Tracker::new(probe, CostModel { hit }, options, clock);
         tracker.detach_later(calibration);
         let launched = match begin(&mut tracker, &options.target) {
             Ok(launched) => launched,
@@ -202,7 +198,7 @@ impl Recorder {
             host,
             writer,
             facts,
-            started,
+            clock,
             backlog: Vec::new(),
             unwritten: None,
             last_losses: Losses::default(),
@@ -252,7 +248,7 @@ impl Recorder {
             }
             if options
                 .duration
-                .is_some_and(|duration| self.started.elapsed() >= duration)
+                .is_some_and(|duration| self.clock.now() >= duration)
             {
                 return Ok(Ending::Duration);
             }
@@ -263,8 +259,8 @@ impl Recorder {
     fn drain(&mut self) {
         self.is_behind = !self.take_records();
         self.tracker.probe.show_diagnostics();
-        self.tracker.pay(self.started.elapsed());
-        self.tracker.look_after_starting(self.started.elapsed());
+        self.tracker.pay(self.clock.now());
+        self.tracker.look_after_starting(self.clock.now());
     }
 
     /// Takes in records until the ring is empty, which it says, or until some time has passed: if
@@ -303,7 +299,7 @@ impl Recorder {
     }
 
     fn record_interval(&mut self, observer: &mut dyn Observer, with_changes: bool) {
-        let now = self.started.elapsed();
+        let now = self.clock.now();
         if with_changes {
             self.drain_all();
             self.tracker.look_into_heaps();
@@ -335,15 +331,34 @@ impl Recorder {
     }
 
     fn sampling_notes(&self) -> Vec<String> {
-        let blocks = self.tracker.sampled(Followed::has_sampled_blocks);
-        let pools = self.tracker.sampled(Followed::has_sampled_pools);
-        [
-            sampling_note("blocks over 512 bytes", &blocks),
-            sampling_note("new pools of small objects", &pools),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
+        let crowded = self.tracker.sampled(Followed::has_crowded_windows);
+        let sampled = [
+            (
+                "blocks over 512 bytes",
+                self.tracker.sampled(Followed::has_sampled_blocks),
+            ),
+            (
+                "new pools of small objects",
+                self.tracker.sampled(Followed::has_sampled_pools),
+            ),
+        ];
+        let samples = sampled.iter().filter(|(_, pids)| !pids.is_empty());
+        let notes = samples.map(|(what, pids)| {
+            format!(
+                "{what} were observed only part of the time, to keep to the budget; their figures \
+                 are estimates (process {})",
+                list(pids)
+            )
+        });
+        let crowding = (!crowded.is_empty()).then(|| {
+            format!(
+                "blocks came so fast that probes took most of the time in which they were open: \
+                 estimates may be several times too low; --max-overhead 100 counts them all \
+                 (process {})",
+                list(&crowded)
+            )
+        });
+        notes.chain(crowding).collect()
     }
 
     fn write_backlog(&mut self, observer: &mut dyn Observer) {
@@ -368,6 +383,8 @@ impl Recorder {
 
     /// Completes the file. The probes are still in place when this returns.
     fn finish(mut self, ending: Ending, observer: &mut dyn Observer) -> (Finished, Rest) {
+        self.drain_all();
+        self.tracker.settle(self.clock.now());
         self.record_interval(observer, true);
         if !self.backlog.is_empty() {
             self.writer.make_room();
@@ -420,17 +437,9 @@ fn begin(tracker: &mut Tracker, target: &Target) -> Result<Option<Launched>, Ses
     }
 }
 
-/// What to say of something that was observed only part of the time.
-fn sampling_note(what: &str, sampled: &[Pid]) -> Option<String> {
-    if sampled.is_empty() {
-        return None;
-    }
-    let pids: Vec<String> = sampled.iter().map(ToString::to_string).collect();
-    Some(format!(
-        "{what} were observed only part of the time, to keep to the budget; their figures are \
-         scaled up (process {})",
-        pids.join(", ")
-    ))
+fn list(pids: &[Pid]) -> String {
+    let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
+    pids.join(", ")
 }
 
 fn facts(options: &Options, target: &str) -> Facts {
@@ -447,12 +456,6 @@ fn facts(options: &Options, target: &str) -> Facts {
         page_size: page_size() as u64,
         ..Facts::default()
     }
-}
-
-fn boot_time_ns() -> u64 {
-    let time = clock_gettime(ClockId::Boottime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
-    seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or_default()
 }
 
 fn ticker(period: Duration) -> Ticker {

@@ -1,5 +1,7 @@
 //! What happened to a process's memory, in terms of the program.
 
+use std::time::Duration;
+
 use profiler_common::event::Origin;
 
 use crate::profile::{ProcessKey, StackId};
@@ -9,6 +11,8 @@ use crate::profile::{ProcessKey, StackId};
 pub struct Event {
     /// The process.
     pub process: ProcessKey,
+    /// When, from the start of the recording.
+    pub time: Duration,
     /// What happened.
     pub what: What,
 }

@@ -1,6 +1,6 @@
 //! Turns records into events: process ids into keys, raw stacks into stacks.
 
-use std::{collections::HashMap, rc::Rc};
+use std::{collections::HashMap, rc::Rc, time::Duration};
 
 use super::{Event, Symbolizer, What};
 use crate::{
@@ -63,8 +63,8 @@ impl Translator {
     }
 
     /// Turns a record into an event; `None` for records of processes that are not traced, and for
-    /// those that say what became of a process.
-    pub fn translate(&mut self, record: &Record) -> Option<Event> {
+    /// those that say what became of a process. `time` is when it happened, from the start of the recording.
+    pub fn translate(&mut self, record: &Record, time: Duration) -> Option<Event> {
         let traced = self.traced.get(&record.pid)?;
         let mut stack = |raw| self.symbolizer.resolve(traced, raw);
         let what = match &record.what {
@@ -134,6 +134,7 @@ impl Translator {
         };
         Some(Event {
             process: traced.key,
+            time,
             what,
         })
     }

@@ -15,15 +15,10 @@ use std::time::Duration;
 const BURST: f64 = 3.0;
 /// Over so many seconds the cost keeps to the limit, but for a tenth of it.
 const SPAN: f64 = 30.0;
-/// Closing takes so long, and the breakpoints may cost all the while.
-const CLOSING: f64 = 0.05;
 /// A window takes so many times less than the burst, if it may be long enough then …
 const WINDOWS_IN_BURST: f64 = 1.8;
 /// … and never lasts longer than this …
 const LONGEST: f64 = 0.5;
-/// … or less than this, which is most of the way to where more is spent in the window than in
-/// closing it.
-const BRIEFEST: f64 = 0.03;
 /// Where a period is hardly longer than its window, the probes might as well stay open.
 const HARDLY: f64 = 1.02;
 /// Windows that are so dear that two of them do not fit into a span lie around the middle of their
@@ -43,10 +38,14 @@ const PEAK_MEMORY: f64 = 60.0;
 const COST_MEMORY: f64 = 0.1;
 /// How long it is remembered how busy the target is, in seconds.
 const WORK_MEMORY: f64 = 2.0;
+/// The target has at least so small a part of a window for itself.
+const LEAST_PROGRESS: f64 = 0.02;
+/// Where it has less than one part in so many, what it would have done without probes is uncertain.
+const CROWDED: f64 = 2.0;
 /// No quotient is higher than this; what seems to be is an error of a clock.
 const MAX_AVERAGE: f64 = 10_000.0;
 /// How soon to look at a window that has just opened or is nearly spent …
-const SOON: Duration = Duration::from_millis(10);
+const SOON: Duration = Duration::from_millis(2);
 /// … and at one that is not.
 const LATER: Duration = Duration::from_millis(100);
 
@@ -57,8 +56,21 @@ pub enum Order {
     Keep,
     /// Open them, and say when they are open: [`Throttle::opened`].
     Open(Window),
-    /// Close them.
-    Close,
+    /// Close them. So many times as much as by the weight of the window alone stands what was seen
+    /// in it, because the probes slowed the target down, or because it is closed early.
+    Close {
+        /// How many times.
+        correction: f64,
+    },
+}
+
+/// How long it takes to open and close probes, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Timing {
+    /// Closing takes so long, and the breakpoints may cost all the while.
+    pub closing: f64,
+    /// No window is shorter: with a shorter one, more would be spent in closing it.
+    pub briefest: f64,
 }
 
 /// For how long probes are open, and what that stands for.
@@ -74,11 +86,10 @@ pub struct Window {
 #[derive(Clone, Debug)]
 pub struct Throttle {
     limit: f64,
+    timing: Timing,
     /// Seconds that the probes may cost now; below zero, what they have cost too much.
     balance: f64,
-    /// What the open probes cost, per processor time of the target.
-    rate: Average,
-    /// What they cost per second.
+    /// What open probes cost per second.
     spending: Average,
     /// The most that was of late, to choose windows that need not close early.
     peak: f64,
@@ -88,6 +99,7 @@ pub struct Throttle {
     last: Option<Duration>,
     open_before: Duration,
     is_sampling: bool,
+    is_crowded: bool,
     random: u64,
 }
 
@@ -127,12 +139,12 @@ struct Average {
 impl Throttle {
     /// A throttle that lets the probes cost `limit` of the target's processor time: 0.01 for 1 %.
     /// With zero it never opens.
-    pub fn new(limit: f64) -> Self {
+    pub fn new(limit: f64, timing: Timing) -> Self {
         let limit = if limit > 0.0 { limit.min(1.0) } else { 0.0 };
         Self {
             limit,
+            timing,
             balance: limit * BURST,
-            rate: Average::default(),
             spending: Average::default(),
             peak: 0.0,
             work: Average::default(),
@@ -142,6 +154,7 @@ impl Throttle {
             last: None,
             open_before: Duration::ZERO,
             is_sampling: false,
+            is_crowded: false,
             random: 0x9e37_79b9_7f4a_7c15,
         }
     }
@@ -158,7 +171,7 @@ impl Throttle {
         let elapsed = now.saturating_sub(last).as_secs_f64();
         self.book(elapsed, target_cpu.as_secs_f64(), cost.as_secs_f64());
         match self.state {
-            State::Resting { until } if now >= until && self.limit > 0.0 => self.begin(now),
+            State::Resting { until } if now >= until && self.limit > 0.0 => self.begin(until, now),
             State::Waiting { period } if now >= period.opens => self.open(now, Some(period)),
             State::Open { .. } if self.is_over(now) => self.close(now),
             _ => Order::Keep,
@@ -180,6 +193,12 @@ impl Throttle {
     /// Whether the probes were ever closed, so that what they saw is a sample in time.
     pub const fn is_sampling(&self) -> bool {
         self.is_sampling
+    }
+
+    /// Whether probes took most of the time of a window, so that it is uncertain for how much it
+    /// stands what was seen in it.
+    pub const fn is_crowded(&self) -> bool {
+        self.is_crowded
     }
 
     /// For how long the probes have been open, as far as what they saw counts.
@@ -219,7 +238,7 @@ impl Throttle {
         if loss <= 0.0 {
             return LATER;
         }
-        let left = (self.balance - self.price_of(CLOSING)) / loss;
+        let left = (self.balance - self.price_of(self.timing.closing)) / loss;
         Duration::from_secs_f64(left.clamp(0.0, LATER.as_secs_f64()))
     }
 
@@ -233,7 +252,6 @@ impl Throttle {
         {
             *worked += work;
             *spent += cost;
-            self.rate.add(cost, work, elapsed / COST_MEMORY);
             self.spending.add(cost, elapsed, elapsed / COST_MEMORY);
         }
         self.peak = (self.peak * (-elapsed / PEAK_MEMORY).exp()).max(self.spending.value());
@@ -257,7 +275,7 @@ impl Throttle {
             return age >= period.length || cost > period.price;
         }
         // What closing will cost is spent already.
-        let is_spent = self.balance <= self.price_of(CLOSING);
+        let is_spent = self.balance <= self.price_of(self.timing.closing);
         let is_dear = cost > DEAR * self.limit * work;
         is_spent && (age >= MIN_WINDOW || is_dear)
     }
@@ -278,23 +296,38 @@ impl Throttle {
     fn close(&mut self, now: Duration) -> Order {
         self.open_before = self.open_time(now);
         self.is_sampling = true;
-        let until = match self.state {
+        let (until, correction) = match self.state {
             State::Open {
+                opened,
+                cost,
                 period: Some(period),
                 ..
-            } => period.end,
-            _ => now,
+            } => {
+                let age = now.saturating_sub(opened).as_secs_f64();
+                // A look may come at any time, also when nothing has happened yet.
+                let age = age.max(SOON.as_secs_f64());
+                let early = period.length.as_secs_f64() / age;
+                let slowing = slowing(age, cost, self.work.value());
+                self.is_crowded |= slowing > CROWDED;
+                (period.end, early.max(1.0) * slowing)
+            }
+            _ => (now, 1.0),
         };
         self.state = State::Resting { until };
-        Order::Close
+        Order::Close { correction }
     }
 
-    /// Begins a period, or opens for as long as that is affordable.
-    fn begin(&mut self, now: Duration) -> Order {
+    /// Begins a period where the last one ended, or opens for as long as that is affordable.
+    fn begin(&mut self, last_end: Duration, now: Duration) -> Order {
+        // Looks come a little late. Time that belonged to no period would stand for nothing.
+        let is_late = now.saturating_sub(last_end) > LATER;
+        let start = if is_late { now } else { last_end };
         let wanted = self.burst() / WINDOWS_IN_BURST;
-        let length = (wanted / self.peak - CLOSING).clamp(BRIEFEST, LONGEST);
-        let price = self.price_of(length + CLOSING);
-        let earning = self.limit * self.work.value();
+        let length =
+            (wanted / self.peak - self.timing.closing).clamp(self.timing.briefest, LONGEST);
+        let price = self.price_of(length + self.timing.closing);
+        // The target may be busy as soon as the period has begun; if it is not, windows cost little.
+        let earning = self.limit * self.work.value().max(1.0);
         let (span, is_anywhere) = spacing(price, price - self.balance, earning);
         if span <= length * HARDLY {
             return self.open(now, None);
@@ -307,10 +340,10 @@ impl Throttle {
             (from, from + length, length / span)
         };
         let period = Period {
-            opens: now + Duration::from_secs_f64(from),
+            opens: start + Duration::from_secs_f64(from),
             length: Duration::from_secs_f64(to - from),
-            end: now + Duration::from_secs_f64(span),
-            weight: self.slowing() / probability,
+            end: start + Duration::from_secs_f64(span),
+            weight: 1.0 / probability,
             price: (SURPRISE * price).max(self.burst()),
         };
         self.state = State::Waiting { period };
@@ -323,15 +356,7 @@ impl Throttle {
 
     /// What so many seconds cost with the probes open, as far as is known.
     fn price_of(&self, seconds: f64) -> f64 {
-        self.rate.value() * self.work.value() * seconds
-    }
-
-    /// How many times as fast the target would be without open probes: it does less in a window
-    /// than outside if its processors have no time to spare.
-    fn slowing(&self) -> f64 {
-        let (rate, work) = (self.rate.value(), self.work.value());
-        let taken = rate * work / (1.0 + rate) / work.max(1.0);
-        1.0 / (1.0 - taken)
+        self.spending.value() * seconds
     }
 
     /// A number from 0 to 1, by xorshift. The time keeps the processes of one tree apart.
@@ -351,7 +376,8 @@ impl Throttle {
 /// and whether the window may lie anywhere in it.
 ///
 /// Windows at the ends of neighbouring periods are close together, so a span can hold two more
-/// than it pays for. Those that are dear need more room, or a place around the middle.
+/// than it pays for, and looks that come late make them longer. Those that are dear need more
+/// room, or a place around the middle.
 fn spacing(price: f64, needed: f64, earning: f64) -> (f64, bool) {
     if needed <= 0.0 {
         return (0.0, true);
@@ -361,7 +387,7 @@ fn spacing(price: f64, needed: f64, earning: f64) -> (f64, bool) {
     }
     let bare = needed / earning;
     let share = price / (earning * SPAN);
-    let left = 1.0 + BURST / SPAN - 2.0 * share;
+    let left = 1.0 - 2.5 * share;
     let roomy = if left > 0.0 {
         bare * left.recip().max(1.0)
     } else {
@@ -369,6 +395,15 @@ fn spacing(price: f64, needed: f64, earning: f64) -> (f64, bool) {
     };
     let middle = bare.max(SPAN) / (1.0 - DEAR_JITTER);
     (roomy.min(middle).min(LONGEST_PERIOD), roomy <= middle)
+}
+
+/// How many times as much the target would have done in a window without the probes. Whoever
+/// allocates holds the interpreter's lock, so what probes take is taken from one processor, or
+/// from all that the target keeps busy.
+fn slowing(age: f64, cost: f64, work: f64) -> f64 {
+    let spent = cost / age;
+    let taken = spent / work.max(1.0);
+    1.0 / (1.0 - taken).max(LEAST_PROGRESS)
 }
 
 /// Where a window begins and ends in its period, and how probable it is that any moment lies in

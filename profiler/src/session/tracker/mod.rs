@@ -14,6 +14,8 @@ use rustix::param::page_size;
 use self::arrivals::{Starting, heap_end};
 use super::{
     Options,
+    channel::{Shift, timing},
+    clock::Clock,
     cost::CostModel,
     followed::{Followed, Limits},
 };
@@ -47,12 +49,13 @@ pub(super) struct Tracker {
     limits: Limits,
     children: bool,
     return_probes_are_safe: Option<bool>,
-    /// When the recording started, in nanoseconds since boot.
-    start_ns: u64,
+    clock: Clock,
 }
 
 impl Tracker {
-    pub(super) fn new(probe: Probe, model: CostModel, options: &Options, start_ns: u64) -> Self {
+    pub(super) fn new(probe: Probe, model: CostModel, options: &Options, clock: Clock) -> Self {
+        let timing = timing(probe.has_multi_links());
+        let limits = Limits::of_budget(options.max_overhead_percent, timing);
         Self {
             probe,
             translator: Translator::default(),
@@ -66,10 +69,10 @@ impl Tracker {
             starting: Vec::new(),
             detaching: Vec::new(),
             model,
-            limits: Limits::of_budget(options.max_overhead_percent),
+            limits,
             children: options.children,
             return_probes_are_safe: None,
-            start_ns,
+            clock,
         }
     }
 
@@ -77,10 +80,18 @@ impl Tracker {
         let Some(followed) = self.followed.get_mut(&pid) else {
             return;
         };
-        let mut closed = Links::default();
-        let errors = followed.pay(&mut self.probe, self.model, now, &mut closed);
-        self.detach_later(closed);
-        for error in errors {
+        let key = followed.key;
+        let outcome = followed.pay(&mut self.probe, self.model, now, self.clock);
+        for (class, shift) in outcome.shifts {
+            match shift {
+                Shift::Opened(window) => self.books.open_window(key, class, window),
+                Shift::Closed { at, correction } => {
+                    self.books.close_window(key, class, at, correction);
+                }
+            }
+        }
+        self.detach_later(outcome.closed);
+        for error in outcome.errors {
             self.report_unattached(pid, &error);
         }
     }
@@ -101,7 +112,7 @@ impl Tracker {
             Happening::Execed => self.execed(record.pid, time),
             Happening::Exited => self.exited(record.pid, time),
             _ => {
-                if let Some(event) = self.translator.translate(record) {
+                if let Some(event) = self.translator.translate(record, time) {
                     self.books.apply(&event);
                 }
             }
@@ -109,7 +120,7 @@ impl Tracker {
     }
 
     fn time_of(&self, record: &Record) -> Duration {
-        Duration::from_nanos(record.time_ns.saturating_sub(self.start_ns))
+        self.clock.at(record.time_ns)
     }
 
     fn forked(&mut self, parent: Pid, child: Pid, time: Duration) {
@@ -189,6 +200,7 @@ impl Tracker {
             return;
         };
         self.records[followed.key.0 as usize].ended = Some(time);
+        self.books.settle(followed.key, time);
         let exited = Lifecycle {
             process: followed.key,
             time,
@@ -204,6 +216,13 @@ impl Tracker {
         let pids: Vec<Pid> = self.followed.keys().copied().collect();
         for pid in pids {
             self.pay_for(pid, now);
+        }
+    }
+
+    /// Takes in what is held back until the windows close that are open.
+    pub(super) fn settle(&mut self, now: Duration) {
+        for followed in self.followed.values() {
+            self.books.settle(followed.key, now);
         }
     }
 

@@ -1,0 +1,107 @@
+//! Which windows count as one when estimates are compared with one another: those of an interval.
+
+use std::collections::HashMap;
+
+use super::selection::Part;
+use crate::profile::{Metered, ProcessKey};
+
+/// The groups of windows of all processes.
+///
+/// An interval in which nothing was open shows nothing, so it is no group: where windows are
+/// rarer than intervals, there would be empty ones between them.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    by_windows: HashMap<(ProcessKey, Metered), Numbers>,
+}
+
+/// The numbers of intervals that are groups, ascending.
+#[derive(Debug, Default)]
+struct Numbers(Vec<usize>);
+
+impl Numbers {
+    fn add(&mut self, interval: usize) {
+        if self.0.last() != Some(&interval) {
+            self.0.push(interval);
+        }
+    }
+}
+
+/// How long probes of a meter that is sampled had been open.
+type OpenTime = HashMap<(ProcessKey, Metered), std::time::Duration>;
+
+impl Groups {
+    /// Finds the groups of a part.
+    pub(super) fn new(part: &Part<'_>) -> Self {
+        let mut groups = Self::default();
+        let mut open = OpenTime::new();
+        for (number, interval) in part.intervals.iter().enumerate() {
+            for census in &interval.censuses {
+                for (meter, time) in [
+                    (Metered::SampledBlock, census.blocks_observed),
+                    (Metered::SampledPool, census.pools_observed),
+                ] {
+                    let windows = (census.process, meter);
+                    if open.insert(windows, time) != Some(time) {
+                        groups.by_windows.entry(windows).or_default().add(number);
+                    }
+                }
+            }
+            for change in &interval.changes {
+                let windows = (change.process, change.meter);
+                if is_sampled(change.meter) {
+                    groups.by_windows.entry(windows).or_default().add(number);
+                }
+            }
+        }
+        groups
+    }
+
+    /// The group of an interval; `None` if this meter does not sample.
+    pub(super) fn of(&self, process: ProcessKey, meter: Metered, interval: usize) -> Option<u32> {
+        if !is_sampled(meter) {
+            return None;
+        }
+        let numbers = self.by_windows.get(&(process, meter))?;
+        let place = numbers.0.binary_search(&interval).ok()?;
+        u32::try_from(place).ok()
+    }
+
+    /// How many groups a process has.
+    pub(super) fn count(&self, process: ProcessKey, meter: Metered) -> u32 {
+        let numbers = self.by_windows.get(&(process, meter));
+        let count = numbers.map_or(0, |numbers| numbers.0.len());
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+}
+
+const fn is_sampled(meter: Metered) -> bool {
+    matches!(meter, Metered::SampledBlock | Metered::SampledPool)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Selection, test_data::*},
+        *,
+    };
+
+    #[test]
+    fn intervals_without_a_window_are_no_groups() {
+        let mut recorded = recorded(6);
+        let stack = stack(&mut recorded, &["leak"]);
+        let open = [1, 1, 2, 2, 3, 3].map(std::time::Duration::from_millis);
+        for (interval, open) in recorded.intervals.iter_mut().zip(open) {
+            interval.censuses[0].blocks_observed = open;
+        }
+        let bytes = counters(1000, 0);
+        change(&mut recorded, 5, stack, Metered::SampledBlock, bytes);
+        let groups = Groups::new(&Part::new(&recorded, &Selection::default()));
+        let of = |interval| groups.of(ProcessKey(0), Metered::SampledBlock, interval);
+        assert_eq!(
+            [0, 1, 2, 3, 4, 5].map(of),
+            [Some(0), None, Some(1), None, Some(2), Some(3)]
+        );
+        assert_eq!(groups.count(ProcessKey(0), Metered::SampledBlock), 4);
+        assert_eq!(groups.of(ProcessKey(0), Metered::Block, 0), None);
+    }
+}
