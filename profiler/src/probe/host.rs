@@ -16,12 +16,6 @@ use rustix::{
 
 use super::{Links, Probe, ProbeError};
 
-/// The links of the programs that watch the host.
-pub type HostLinks = Links;
-
-/// How many processors.
-pub type CpuCount = usize;
-
 /// Raw tracepoints and their programs. They need no tracefs.
 const LIFECYCLE: [(&str, &str); 3] = [
     ("process_forked", "sched_process_fork"),
@@ -42,7 +36,7 @@ const TRACEFS: &str = "/sys/kernel/tracing";
 impl Probe {
     /// Attaches the programs that watch processes come and go. Attach them first: a process that
     /// is followed from then on takes its children along.
-    pub fn attach_lifecycle(&mut self) -> Result<HostLinks, ProbeError> {
+    pub fn attach_lifecycle(&mut self) -> Result<Links, ProbeError> {
         let mut links = Links::default();
         for (name, tracepoint) in LIFECYCLE {
             let program: &mut RawTracePoint = self.program(name)?;
@@ -56,7 +50,7 @@ impl Probe {
     }
 
     /// Attaches the programs that watch address space.
-    pub fn attach_syscalls(&mut self) -> Result<HostLinks, ProbeError> {
+    pub fn attach_syscalls(&mut self) -> Result<Links, ProbeError> {
         with_tracefs(|| {
             let mut links = Links::default();
             let name = "address_space_changed";
@@ -73,7 +67,7 @@ impl Probe {
     }
 
     /// Attaches the program that samples page faults: one in `period`, on each processor.
-    pub fn attach_page_faults(&mut self, period: u64) -> Result<HostLinks, ProbeError> {
+    pub fn attach_page_faults(&mut self, period: u64) -> Result<Links, ProbeError> {
         let cpus = online_cpus().map_err(|(_path, source)| ProbeError::NoProcessors { source })?;
         let mut links = Links::default();
         let name = "page_touched";

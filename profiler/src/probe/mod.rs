@@ -17,7 +17,7 @@ mod throttle;
 pub use btf::{Btf, BtfError};
 pub use calibration::calibrate;
 pub use error::ProbeError;
-pub use host::{CpuCount, HostLinks, is_tracefs_mounted};
+pub use host::is_tracefs_mounted;
 pub use kernel::read_layout;
 pub use links::{Links, Site, SiteProgram};
 pub use load::{LoadOptions, Probe};

@@ -13,13 +13,11 @@ use crate::units::Pid;
 const COMMAND_CHARS: usize = 200;
 const COMMAND_BYTES: u64 = 4096;
 
-/// What tells a process from others. Ids are used again, but not within one tick of the clock.
+/// Who a process is.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Identity {
     /// Its id.
     pub pid: Pid,
-    /// When it started, in ticks of the kernel's clock since boot.
-    pub start_ticks: u64,
     /// Its parent; zero if that is in no namespace that can be seen.
     pub parent: Pid,
     /// What it calls itself, in 15 characters at most.
@@ -42,7 +40,6 @@ impl Identity {
     pub fn unknown(pid: Pid) -> Self {
         Self {
             pid,
-            start_ticks: 0,
             parent: Pid(0),
             name: String::new(),
             command: format!("[{pid}]"),
@@ -58,19 +55,12 @@ impl Identity {
         Self::from_stat(pid, Stat::read(pid)?)
     }
 
-    /// Whether this very process still runs.
-    pub fn is_alive(&self) -> bool {
-        Stat::read(self.pid)
-            .is_ok_and(|stat| stat.start_ticks == self.start_ticks && !stat.is_zombie())
-    }
-
     pub(super) fn from_stat(pid: Pid, stat: Stat) -> Result<Self, ProcessError> {
         let status = Status::parse(&proc_file::read(pid, "status", "the status")?);
         let what = "the command line";
         let command = proc_file::read_start(pid, "cmdline", what, COMMAND_BYTES)?;
         Ok(Self {
             pid,
-            start_ticks: stat.start_ticks,
             parent: stat.parent,
             command: command_line(&command).unwrap_or_else(|| format!("[{}]", stat.name)),
             name: stat.name,
@@ -192,22 +182,13 @@ mod tests {
         assert_eq!(identity.parent, Pid(std::process::id()));
         assert_eq!(identity.uid, rustix::process::geteuid().as_raw());
         assert_eq!(identity.inner_pid, None);
-        assert!(identity.start_ticks > 0);
         assert_eq!(threads(program.pid()), [program.pid().0]);
     }
 
     #[test]
-    fn another_process_with_the_same_id_is_not_the_same() {
+    fn a_process_that_has_ended_has_no_threads() {
         let mut program = Program::start();
-        let identity = Identity::read(program.pid()).unwrap();
-        assert!(identity.is_alive());
-        let other = Identity {
-            start_ticks: identity.start_ticks + 1,
-            ..identity.clone()
-        };
-        assert!(!other.is_alive());
         program.end();
-        assert!(!identity.is_alive());
         assert!(threads(program.pid()).is_empty());
     }
 

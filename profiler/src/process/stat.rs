@@ -22,7 +22,6 @@ pub(super) struct Stat {
     /// Processor time, in ticks of the kernel's clock.
     ticks: u64,
     pub(super) threads: u32,
-    pub(super) start_ticks: u64,
 }
 
 impl Stat {
@@ -53,7 +52,6 @@ impl Stat {
             flags: number(9)?,
             ticks: number(14)?.saturating_add(number(15)?),
             threads: field(20)?.parse().ok()?,
-            start_ticks: number(22)?,
         })
     }
 
@@ -89,7 +87,7 @@ mod tests {
         let stat = Stat::parse(line).unwrap();
         assert_eq!(stat.name, "a) S 1 ( \u{fffd}");
         assert_eq!((stat.state, stat.parent), ('R', Pid(3)));
-        assert_eq!((stat.threads, stat.start_ticks), (2, 99));
+        assert_eq!(stat.threads, 2);
         let rate = clock_ticks_per_second();
         assert_eq!(stat.cpu().as_nanos(), u128::from(281_000_000_000 / rate));
         assert!(!stat.is_kernel_thread());

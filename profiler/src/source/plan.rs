@@ -16,6 +16,7 @@ use crate::{
     process::{
         ProcessError,
         elf::{ElfError, ElfFile},
+        heap,
         identity::Identity,
         image::{self, Image},
         instruction::entry_site,
@@ -351,7 +352,7 @@ impl BlockSites {
         };
         let mut entries = Vec::new();
         for ((opened, vaddr), (request, _, _, arguments)) in functions.iter().zip(BLOCK_FUNCTIONS) {
-            found.glibc &= opened.elf.soname().as_deref() == Some("libc.so.6");
+            found.glibc &= heap::is_glibc(&opened.elf);
             let returns = request != Request::Free;
             let file_offset = function_site(&opened.elf, *vaddr, arguments, returns)?;
             let site = Site {
