@@ -104,11 +104,11 @@ pub struct Counters {
 impl Counters {
     /// Adds the sums of another interval.
     pub const fn add(&mut self, other: Self) {
-        self.bytes_in += other.bytes_in;
-        self.count_in += other.count_in;
-        self.bytes_out += other.bytes_out;
-        self.count_out += other.count_out;
-        self.samples += other.samples;
+        self.bytes_in = self.bytes_in.saturating_add(other.bytes_in);
+        self.count_in = self.count_in.saturating_add(other.count_in);
+        self.bytes_out = self.bytes_out.saturating_add(other.bytes_out);
+        self.count_out = self.count_out.saturating_add(other.count_out);
+        self.samples = self.samples.saturating_add(other.samples);
     }
 }
 
@@ -202,6 +202,20 @@ impl LifecycleKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counters_stop_at_the_largest_number() {
+        let most = Counters {
+            bytes_in: u64::MAX,
+            count_in: u64::MAX,
+            bytes_out: u64::MAX,
+            count_out: u64::MAX,
+            samples: u64::MAX,
+        };
+        let mut sum = most;
+        sum.add(most);
+        assert_eq!(sum, most);
+    }
 
     #[test]
     fn a_process_that_waits_has_a_fifth_of_the_time_to_spare() {

@@ -12,7 +12,8 @@ impl Losses {
     /// Counts `times` more of a reason.
     pub fn add(&mut self, loss: Loss, times: u64) {
         if times > 0 {
-            *self.0.entry(loss).or_default() += times;
+            let count = self.0.entry(loss).or_default();
+            *count = count.saturating_add(times);
         }
     }
 
@@ -37,8 +38,7 @@ impl Losses {
     pub fn missing(&self) -> u64 {
         self.iter()
             .filter(|(loss, _)| loss.loses_data())
-            .map(|(_, times)| times)
-            .sum()
+            .fold(0, |sum, (_, times)| sum.saturating_add(times))
     }
 }
 
@@ -54,5 +54,16 @@ mod tests {
         losses.add(Loss::StackTooDeep, 0);
         assert_eq!(losses.missing(), 2);
         assert_eq!(losses.iter().count(), 2);
+    }
+
+    #[test]
+    fn counts_stop_at_the_largest_number() {
+        let mut losses = Losses::default();
+        losses.add(Loss::RingFull, u64::MAX);
+        losses.add(Loss::RingFull, 1);
+        losses.add(Loss::BadRecord, 1);
+        losses.merge(&losses.clone());
+        assert_eq!(losses.count(Loss::RingFull), u64::MAX);
+        assert_eq!(losses.missing(), u64::MAX);
     }
 }
