@@ -7,6 +7,7 @@ pub(crate) mod kernel;
 mod lines;
 pub(crate) mod program;
 pub(crate) mod report;
+pub(crate) mod screen;
 
 pub(crate) use self::{
     heaptide::{Ended, Heaptide},

@@ -8,7 +8,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::output;
+use super::{args::Common, output};
 use crate::{
     session::{Observer, Progress},
     units::{Bytes, human_duration},
@@ -17,23 +17,22 @@ use crate::{
 /// Shows how a recording goes.
 pub(super) struct Bar {
     quiet: bool,
-    bar: Option<ProgressBar>,
+    /// Diagnostics go to the same screen, and a bar among them would be torn.
+    may_draw: bool,
+    drawn: Option<ProgressBar>,
 }
 
 impl Bar {
-    pub(super) fn new(quiet: bool) -> Self {
-        Self { quiet, bar: None }
-    }
-
-    /// Takes the bar off the screen.
-    pub(super) fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+    pub(super) fn new(common: &Common) -> Self {
+        Self {
+            quiet: common.quiet,
+            may_draw: common.verbose == 0 && io::stderr().is_terminal(),
+            drawn: None,
         }
     }
 
     fn say(&self, text: &str) {
-        match &self.bar {
+        match &self.drawn {
             Some(bar) => bar.suspend(|| output::complain(text)),
             None => output::complain(text),
         }
@@ -50,7 +49,7 @@ impl Observer for Bar {
             |duration| format!("for {}; Ctrl-C ends it earlier", human_duration(duration)),
         );
         output::complain(&format!("recording to {} {time}", path.display()));
-        if !io::stderr().is_terminal() {
+        if !self.may_draw {
             return;
         }
         let bar = match duration {
@@ -59,11 +58,11 @@ impl Observer for Bar {
             None => ProgressBar::new_spinner().with_style(style("{spinner} {elapsed}  {msg}")),
         };
         bar.set_draw_target(ProgressDrawTarget::stderr());
-        self.bar = Some(bar);
+        self.drawn = Some(bar);
     }
 
     fn progressed(&mut self, progress: Progress) {
-        let Some(bar) = &self.bar else { return };
+        let Some(bar) = &self.drawn else { return };
         bar.set_position(progress.elapsed.as_secs());
         let processes = match progress.processes {
             1 => "1 process".to_owned(),
@@ -78,6 +77,19 @@ impl Observer for Bar {
 
     fn warned(&mut self, message: &str) {
         self.say(&format!("warning: {message}"));
+    }
+
+    fn ended(&mut self) {
+        if let Some(bar) = self.drawn.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        // A recording that failed leaves no bar above its message either.
+        self.ended();
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn record(
     if let Some(svg) = &flags.flamegraph {
         output::check_writable(svg)?;
     }
-    let mut bar = Bar::new(common.quiet);
+    let mut bar = Bar::new(common);
     let (mut finished, results) = session::record(options, &mut bar, |finished| {
         give_to_caller(&finished.path);
         let recorded = recording::read(&finished.path)?;
@@ -42,7 +42,6 @@ pub(super) fn record(
         }
         print_summary(&recorded, finished, flags, common)
     })?;
-    bar.finish();
     results?;
     match finished.incomplete.take() {
         Some(source) => Err(Incomplete { source }.into()),

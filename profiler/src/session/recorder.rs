@@ -82,6 +82,8 @@ pub trait Observer {
     fn progressed(&mut self, progress: Progress);
     /// Something a person should know at once.
     fn warned(&mut self, message: &str);
+    /// The recording is over, and its results come next.
+    fn ended(&mut self);
 }
 
 /// A recording that was made.
@@ -119,6 +121,7 @@ pub fn record<R>(
             }
         };
         let (mut finished, rest) = recorder.finish(ending, observer);
+        observer.ended();
         let results = write_results(&finished);
         rest.tracker.detach_all(rest.host);
         if let Some(launched) = rest.launched {
@@ -313,7 +316,7 @@ impl Recorder {
             elapsed: now,
             processes: self.tracker.process_count(),
             rss: interval.censuses.iter().map(|census| census.rss).sum(),
-            missing: self.last_losses.missing() + interval.losses.missing(),
+            missing: (self.last_losses.missing()).saturating_add(interval.losses.missing()),
         };
         self.last_losses.merge(&interval.losses);
         self.backlog.push(interval);
