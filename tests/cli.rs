@@ -16,6 +16,8 @@ use crate::support::{
     Heaptide, Program, Report,
     heaptide::{binary, heaptide, output},
     host::{can_record, has, old_python, python},
+    program::script,
+    screen,
 };
 
 /// The exit codes of `docs/cli.md`.
@@ -283,6 +285,55 @@ fn a_recording_that_is_damaged_or_from_the_future_is_not_read() {
         .unwrap();
     drop(connection);
     expect_bad_recording(&future, &["format 1000", "newer"]);
+}
+
+#[test]
+fn the_bar_is_gone_when_the_summary_comes() {
+    let Some(python) = python() else {
+        return;
+    };
+    let program = Program::start(&python, "keeps_large_strings");
+    let folder = TempDir::new().unwrap();
+    let mut terminal = Command::new(&python.path);
+    terminal
+        .arg(script("in_a_terminal"))
+        .arg(binary())
+        .args(["attach", &program.pid().to_string(), "-d", "1500ms", "-o"])
+        .arg(folder.path().join("test.heaptide"));
+    let shown = output(&mut terminal).stdout;
+    // It was there, or this tests nothing.
+    assert!(shown.contains("1 process, "), "{shown:?}");
+    let screen = screen::after(&shown);
+    assert!(screen[0].starts_with("recording to "), "{screen:#?}");
+    let headline = format!("(pid {})", program.pid());
+    assert!(screen[1].contains(&headline), "{screen:#?}");
+    assert!(
+        !screen.iter().any(|line| line.contains("1 process, ")),
+        "{screen:#?}"
+    );
+}
+
+#[test]
+fn a_process_that_was_not_recorded_is_wrong_use() {
+    let Some(python) = python() else {
+        return;
+    };
+    let program = Program::start(&python, "keeps_large_strings");
+    let pid = program.pid().to_string();
+    let ended = Heaptide::attach(&program).stop();
+    let path = ended.recording.display().to_string();
+    let svg = ended.folder().join("growth.svg");
+    let drawing = svg.display().to_string();
+    for verb in [
+        ["report", &path].as_slice(),
+        &["flamegraph", &path, "-o", &drawing],
+    ] {
+        let with_pid = |pid| heaptide(&[verb, &["--pid", pid]].concat());
+        with_pid("4194304").expect_refusal(MISUSE, &["process 4194304 is not", &pid]);
+        assert!(!svg.exists());
+        assert_eq!(with_pid(&pid).code, Some(0));
+    }
+    assert!(svg.exists());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use clap::{Args, builder::PossibleValuesParser};
 
 use super::{output, report::SelectionArgs};
 use crate::{
-    aggregate::{Metric, Selection, findings, weigh},
+    aggregate::{Metric, findings, weigh},
     recording,
     report::{Colors, FlamegraphOptions, flamegraph},
 };
@@ -60,7 +60,7 @@ pub(super) fn run(args: FlamegraphArgs) -> anyhow::Result<ExitCode> {
     } = args;
     output::check_writable(&svg)?;
     let recorded = recording::read(&path)?;
-    let selection: Selection = selection.into();
+    let selection = selection.of(&recorded)?;
     let metric = Metric::from_name(&metric).context("the parser knows the metrics")?;
     let colors = Colors::from_name(&colors).context("the parser knows the colours")?;
     let options = FlamegraphOptions {

@@ -1,20 +1,25 @@
 //! `heaptide report`.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Args;
 
 use super::{
     args::{Common, Format, parse_seconds},
+    exit::Misuse,
     output,
 };
 use crate::{
     aggregate::{Selection, findings},
     classify::judge,
+    profile::Recorded,
     recording,
     report::{Subject, TextOptions, json, text},
     units::Pid,
 };
+
+/// How many pids fit into a message.
+const MOST_PIDS: usize = 20;
 
 /// Says what a recording found.
 #[derive(Debug, Args)]
@@ -43,14 +48,39 @@ pub(super) struct SelectionArgs {
     to: Option<Duration>,
 }
 
-impl From<SelectionArgs> for Selection {
-    fn from(args: SelectionArgs) -> Self {
-        let SelectionArgs { pid, from, to } = args;
-        Self {
-            pid: pid.map(Pid),
-            from,
-            to,
+impl SelectionArgs {
+    /// The part of this recording that is meant.
+    pub(super) fn of(self, recorded: &Recorded) -> Result<Selection, Misuse> {
+        let Self { pid, from, to } = self;
+        let pid = pid.map(Pid);
+        if let Some(pid) = pid
+            && recorded.processes.iter().all(|process| process.pid != pid)
+        {
+            return Err(Misuse::new(
+                &format!("process {pid} is not in the recording"),
+                &whom_to_name(recorded),
+            ));
         }
+        Ok(Selection { pid, from, to })
+    }
+}
+
+/// Which pids there are, for somebody who named another one.
+fn whom_to_name(recorded: &Recorded) -> String {
+    let pids: BTreeSet<Pid> = recorded
+        .processes
+        .iter()
+        .map(|process| process.pid)
+        .collect();
+    let named: Vec<String> = pids.iter().take(MOST_PIDS).map(Pid::to_string).collect();
+    match (pids.len(), pids.len().saturating_sub(MOST_PIDS)) {
+        (0, _) => "leave --pid out: nothing was recorded".to_owned(),
+        (1, _) => format!("it holds process {}", named.join(", ")),
+        (_, 0) => format!("it holds the processes {}", named.join(", ")),
+        (_, more) => format!(
+            "it holds the processes {} and {more} more",
+            named.join(", ")
+        ),
     }
 }
 
@@ -62,7 +92,7 @@ pub(super) fn run(args: ReportArgs, common: &Common) -> anyhow::Result<ExitCode>
         selection,
     } = args;
     let recorded = recording::read(&path)?;
-    let found = findings(&recorded, &selection.into());
+    let found = findings(&recorded, &selection.of(&recorded)?);
     let verdicts = judge(&found);
     let subject = Subject {
         recorded: &recorded,
@@ -85,4 +115,47 @@ pub(super) fn run(args: ReportArgs, common: &Common) -> anyhow::Result<ExitCode>
     };
     output::print(&written)?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::ProcessRecord;
+
+    /// What is said about process 7 in a recording of these processes.
+    fn refused(pids: impl IntoIterator<Item = u32>) -> Option<String> {
+        let processes = pids.into_iter().map(|pid| ProcessRecord {
+            pid: Pid(pid),
+            inner_pid: None,
+            parent: Pid(1),
+            command: String::new(),
+            python: None,
+            started: Duration::ZERO,
+            ended: None,
+        });
+        let recorded = Recorded {
+            processes: processes.collect(),
+            ..Recorded::default()
+        };
+        let args = SelectionArgs {
+            pid: Some(7),
+            from: None,
+            to: None,
+        };
+        let selected = args.of(&recorded);
+        selected.err().map(|_misuse| whom_to_name(&recorded))
+    }
+
+    #[test]
+    fn a_process_that_was_not_recorded_is_refused_with_those_that_were() {
+        assert_eq!(refused([6, 7, 7]), None);
+        assert_eq!(refused([8]).unwrap(), "it holds process 8");
+        assert_eq!(refused([9, 8, 8]).unwrap(), "it holds the processes 8, 9");
+        let many = refused(100..140).unwrap();
+        assert!(many.ends_with("118, 119 and 20 more"), "{many}");
+        assert_eq!(
+            refused([]).unwrap(),
+            "leave --pid out: nothing was recorded"
+        );
+    }
 }
