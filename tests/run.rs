@@ -9,7 +9,7 @@ use crate::support::{
     Ended, Heaptide, Python, Report,
     heaptide::{binary, heaptide, output},
     host::{can_record, python},
-    program::script,
+    program::{place, script},
 };
 
 /// The arguments of `heaptide run` for a program that ends as told.
@@ -73,6 +73,27 @@ fn what_happens_before_python_runs_is_recorded() {
     // The dynamic linker and the allocator map memory before there is any Python.
     assert!(early(&report) > 1 << 20, "{report:#?}");
     assert_eq!(report.totals.mapped, report.processes[0].mapped);
+}
+
+#[test]
+fn what_a_program_does_first_has_its_line() {
+    let Some(python) = python() else {
+        return;
+    };
+    let [python, program] =
+        [&python.path, &script("keeps_from_the_start")].map(|path| path.display().to_string());
+    // What packages import at the start of Python may use up the budget before the program begins.
+    let arguments = ["--max-overhead", "100", "--", &python, "-S", &program];
+    let mut heaptide = Heaptide::record("run", &arguments);
+    heaptide.wait_for("waiting");
+    heaptide.signal(Signal::TERM);
+    let ended = heaptide.wait();
+    assert_eq!(ended.output.code, Some(0), "{}", ended.output.stderr);
+    let report = ended.report();
+    let allocated = report
+        .site(&place("keeps_from_the_start", "keeps at once"))
+        .allocated;
+    assert!(allocated.estimate >= 45_000_000, "{report:#?}");
 }
 
 /// Starts a program that waits for a signal, and waits until it does and heaptide measures it.

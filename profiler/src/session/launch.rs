@@ -5,10 +5,10 @@ use std::{
     env,
     ffi::OsString,
     fs,
-    io::{self, PipeWriter, Read as _, Write as _},
+    io::{self, Read as _, Write as _},
     os::{
         fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd},
-        unix::process::CommandExt as _,
+        unix::{net::UnixStream, process::CommandExt as _},
     },
     path::Path,
     process::{Child, Command, ExitStatus},
@@ -31,11 +31,12 @@ pub const HANDSHAKE_VERB: &str = "__become";
 /// A command that was started and waits to be let go.
 pub(super) struct Launched {
     child: Child,
-    start: Option<PipeWriter>,
+    start: Option<UnixStream>,
 }
 
 impl Launched {
-    /// Starts the waiting child.
+    /// Starts the child, and waits until it waits: what it did to become heaptide is over then, and
+    /// whatever it executes next is the command.
     pub(super) fn start(command: &[String]) -> Result<Self, SessionError> {
         let name = command.first().cloned().unwrap_or_default();
         let failed = |source| SessionError::Launch {
@@ -43,9 +44,9 @@ impl Launched {
             source,
         };
         find_program(&name).map_err(failed)?;
-        let (gate, start) = io::pipe().map_err(failed)?;
-        // The child needs its end of the pipe; the command must not inherit it, and does not: the
-        // waiting child closes it.
+        let (mut start, gate) = UnixStream::pair().map_err(failed)?;
+        // The child needs its end; the command must not inherit it, and does not: the waiting
+        // child closes it.
         fcntl_setfd(gate.as_fd(), FdFlags::empty()).map_err(|error| failed(error.into()))?;
         let child = Command::new("/proc/self/exe")
             .arg(HANDSHAKE_VERB)
@@ -53,6 +54,8 @@ impl Launched {
             .args(command)
             .spawn()
             .map_err(failed)?;
+        drop(gate);
+        start.read_exact(&mut [0]).map_err(failed)?;
         Ok(Self {
             child,
             start: Some(start),
@@ -76,12 +79,8 @@ impl Launched {
         let from_terminal = [SignalKind::interrupt(), SignalKind::quit()].contains(&kind)
             && tcgetpgrp(io::stdin()).is_ok_and(|foreground| foreground == getpgrp());
         let signal = Signal::from_named_raw(kind.as_raw_value());
-        let pid = i32::try_from(self.child.id())
-            .ok()
-            .and_then(OsPid::from_raw);
-        if let (false, Some(signal), Some(pid)) = (from_terminal, signal, pid) {
-            // It may have ended just now.
-            let _ended: rustix::io::Result<()> = kill_process(pid, signal);
+        if let (false, Some(signal)) = (from_terminal, signal) {
+            send(self.pid(), signal);
         }
     }
 
@@ -102,13 +101,41 @@ impl Launched {
     }
 }
 
+/// Stops a launched command while it is kept. Between the moment when its Python can be seen and
+/// the one when all probes are in place it would have run most of its imports.
+pub(super) struct Pause(Pid);
+
+impl Pause {
+    /// Stops the command.
+    pub(super) fn of(command: Pid) -> Self {
+        send(command, Signal::STOP);
+        Self(command)
+    }
+}
+
+impl Drop for Pause {
+    fn drop(&mut self) {
+        send(self.0, Signal::CONT);
+    }
+}
+
+/// Sends a signal to a child, which has its id until it is waited for.
+fn send(pid: Pid, signal: Signal) {
+    let pid = i32::try_from(pid.0).ok().and_then(OsPid::from_raw);
+    if let Some(pid) = pid {
+        // It may have ended just now.
+        let _ended: rustix::io::Result<()> = kill_process(pid, signal);
+    }
+}
+
 /// What the waiting child does: waits for its parent, then becomes the command. Returns only if
 /// that fails, or nothing if the parent has given up.
 pub fn become_command(descriptor: i32, command: &[OsString]) -> Option<io::Error> {
     // SAFETY: the parent has opened it for this process and named it on the command line.
-    let gate = unsafe { OwnedFd::from_raw_fd(descriptor) };
-    let mut byte = [0];
-    fs::File::from(gate).read_exact(&mut byte).ok()?;
+    let mut gate = UnixStream::from(unsafe { OwnedFd::from_raw_fd(descriptor) });
+    gate.write_all(b"?").ok()?;
+    gate.read_exact(&mut [0]).ok()?;
+    drop(gate);
     let Some((program, arguments)) = command.split_first() else {
         return Some(io::Error::from(io::ErrorKind::InvalidInput));
     };

@@ -167,10 +167,20 @@ type FileId = ((u32, u32), u64);
 impl Planner {
     /// Finds out how a process can be measured.
     pub fn plan(&mut self, identity: &Identity) -> Result<Plan, PlanError> {
-        let pid = identity.pid;
-        let memory = Memory::of(pid);
+        let interpreter = self.find(identity.pid)?;
+        self.plan_with(interpreter)
+    }
+
+    /// Finds the Python of a process.
+    pub fn find(&self, pid: Pid) -> Result<Interpreter, PlanError> {
         let images = image::images(pid)?;
-        let interpreter = Interpreter::find(pid, &memory, &images)?;
+        Ok(Interpreter::find(pid, &Memory::of(pid), &images)?)
+    }
+
+    /// Finds out how a process with this Python can be measured, which takes several times as long.
+    pub fn plan_with(&mut self, interpreter: Interpreter) -> Result<Plan, PlanError> {
+        let pid = interpreter.pid;
+        let memory = Memory::of(pid);
         // One that was still starting has loaded the rest of its libraries since.
         let images = image::images(pid)?;
         let mut files = Files::default();

@@ -16,7 +16,8 @@ use crate::{
         memory::Memory,
     },
     profile::{Lifecycle, LifecycleKind, ProcessKey, ProcessRecord},
-    session::{SessionError, followed::Followed, own_file_offset},
+    python::Interpreter,
+    session::{SessionError, followed::Followed, launch::Pause, own_file_offset},
     source::{Plan, PlanError, Traced},
     units::Pid,
 };
@@ -123,7 +124,16 @@ impl Tracker {
 
     /// How a process can be measured without harm.
     pub(super) fn plan(&mut self, identity: &Identity) -> Result<Plan, PlanError> {
-        let plan = self.planner.plan(identity)?;
+        let interpreter = self.planner.find(identity.pid)?;
+        self.plan_with(interpreter, identity)
+    }
+
+    fn plan_with(
+        &mut self,
+        interpreter: Interpreter,
+        identity: &Identity,
+    ) -> Result<Plan, PlanError> {
+        let plan = self.planner.plan_with(interpreter)?;
         let is_filtered = identity.seccomp == SECCOMP_FILTER;
         if is_filtered && !self.return_probes_are_safe() {
             return Ok(plan.without_blocks());
@@ -257,12 +267,8 @@ impl Tracker {
                 continue;
             }
             let identity = followed.identity.clone();
-            match self.plan(&identity) {
-                Ok(plan) => {
-                    if let Err(error) = self.measure(pid, plan, now) {
-                        tracing::warn!("process {pid}: {error}");
-                    }
-                }
+            match self.measure_starting(&identity, starting.eagerly, now) {
+                Ok(()) => {}
                 Err(error) if starting.since.elapsed() > START_PATIENCE => {
                     tracing::info!("process {pid} is not measured: {error}");
                     self.watch(pid);
@@ -273,6 +279,23 @@ impl Tracker {
                 }
             }
         }
+    }
+
+    /// Measures a program if it is Python by now. What `run` has launched is stopped for that time.
+    fn measure_starting(
+        &mut self,
+        identity: &Identity,
+        is_launched: bool,
+        now: Duration,
+    ) -> Result<(), PlanError> {
+        let pid = identity.pid;
+        let interpreter = self.planner.find(pid)?;
+        let _pause = is_launched.then(|| Pause::of(pid));
+        let plan = self.plan_with(interpreter, identity)?;
+        if let Err(error) = self.measure(pid, plan, now) {
+            tracing::warn!("process {pid}: {error}");
+        }
+        Ok(())
     }
 
     /// How soon to look after programs that may become Python; `None` if there are none.
