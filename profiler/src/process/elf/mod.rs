@@ -1,15 +1,16 @@
 //! ELF files: symbols, sections, segments and what the dynamic linker reads of them.
 //!
-//! A file is read once and whole. Nothing in it is trusted: what does not fit into the file is
-//! not there.
+//! A file is read once, without what only debuggers look at. Nothing in it is trusted: what does
+//! not fit into the file is not there.
 
 mod outline;
+mod parts;
 mod symbols;
 mod tables;
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Read as _},
+    io,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
@@ -141,11 +142,21 @@ pub struct ElfFile {
 impl ElfFile {
     /// Reads a file.
     pub fn open(path: &Path) -> Result<Self, ElfError> {
-        let bytes = read_file(path)?;
-        Self::parse(bytes).map_err(|source| ElfError::Unusable {
+        let (file, size) = open_regular(path)?;
+        if size > SIZE_LIMIT {
+            return Err(ElfError::TooLarge {
+                path: path.to_owned(),
+                size,
+            });
+        }
+        let unusable = |source| ElfError::Unusable {
             path: path.to_owned(),
             source: Box::new(source),
-        })
+        };
+        let parts = parts::of(&file, size).map_err(unusable)?;
+        let bytes = parts::read(&file, size, &parts)
+            .map_err(|source| ElfError::unreadable(path, source))?;
+        Self::parse(bytes).map_err(unusable)
     }
 
     /// Finds the tables in the bytes of a file.
@@ -248,26 +259,6 @@ impl ElfFile {
     pub fn is_executable_type(&self) -> bool {
         self.tables.kind == elf::ET_EXEC
     }
-}
-
-fn read_file(path: &Path) -> Result<Vec<u8>, ElfError> {
-    let (file, size) = open_regular(path)?;
-    let mut bytes = Vec::new();
-    if size <= SIZE_LIMIT {
-        // One byte more than it had, to see when it grows beyond the limit meanwhile.
-        let mut limited = file.take(SIZE_LIMIT + 1);
-        limited
-            .read_to_end(&mut bytes)
-            .map_err(|source| ElfError::unreadable(path, source))?;
-    }
-    let size = size.max(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-    if size > SIZE_LIMIT {
-        return Err(ElfError::TooLarge {
-            path: path.to_owned(),
-            size,
-        });
-    }
-    Ok(bytes)
 }
 
 /// Opens a regular file, and says how large it is.
