@@ -32,8 +32,10 @@ pub(super) const RING_BYTES: u32 = 1 << 24;
 /// not always hit the same place.
 pub(super) const PAGE_FAULT_PERIOD: u64 = 61;
 
-/// How often the ring is emptied.
-const DRAIN_PERIOD: Duration = Duration::from_millis(50);
+/// How often the ring is emptied: from the shortest time, when code is met that was not known
+/// before and may soon be gone, to the longest, when nothing is new.
+const SHORTEST_DRAIN_PERIOD: Duration = Duration::from_millis(5);
+const LONGEST_DRAIN_PERIOD: Duration = Duration::from_millis(50);
 
 /// How long records are taken in before costs are looked at again.
 const DRAIN_TIME: Duration = Duration::from_millis(5);
@@ -152,6 +154,7 @@ struct Recorder {
     interval_start: Duration,
     /// Whether the ring still held records when it was looked at last.
     is_behind: bool,
+    drain_period: Duration,
     launched: Option<Launched>,
     signals: Signals,
 }
@@ -207,6 +210,7 @@ impl Recorder {
             last_losses: Losses::default(),
             interval_start: Duration::ZERO,
             is_behind: false,
+            drain_period: SHORTEST_DRAIN_PERIOD,
             launched,
             signals,
         })
@@ -261,6 +265,11 @@ impl Recorder {
     /// Takes in what the kernel half has sent, and looks after what depends on time.
     fn drain(&mut self) {
         self.is_behind = !self.take_records();
+        self.drain_period = if self.tracker.translator.take_has_learned() {
+            SHORTEST_DRAIN_PERIOD
+        } else {
+            (self.drain_period * 2).min(LONGEST_DRAIN_PERIOD)
+        };
         self.tracker.probe.show_diagnostics();
         self.tracker.pay(self.clock.now());
         self.tracker.look_after_starting(self.clock.now());
@@ -298,7 +307,7 @@ impl Recorder {
         }
         let checks = [self.tracker.check_within(), self.tracker.starting_within()];
         let next = checks.into_iter().flatten().min();
-        next.unwrap_or(DRAIN_PERIOD).min(DRAIN_PERIOD)
+        next.map_or(self.drain_period, |next| next.min(self.drain_period))
     }
 
     fn record_interval(&mut self, observer: &mut dyn Observer, with_changes: bool) {

@@ -31,6 +31,7 @@ pub struct Symbolizer {
     parents: HashMap<ProcessKey, ProcessKey>,
     remembered: HashMap<ProcessKey, HashMap<RawStack, StackId>>,
     losses: Losses,
+    has_learned: bool,
 }
 
 /// A code object that was read, and the fingerprint that the kernel half saw then.
@@ -49,6 +50,11 @@ impl Symbolizer {
     /// Takes the losses that occurred since the last call.
     pub fn take_losses(&mut self) -> Losses {
         std::mem::take(&mut self.losses)
+    }
+
+    /// Whether code objects were read since the last call that were not known before.
+    pub fn take_has_learned(&mut self) -> bool {
+        std::mem::take(&mut self.has_learned)
     }
 
     /// A child has the code objects of its parent, at the same addresses.
@@ -140,6 +146,7 @@ impl Symbolizer {
             code: Rc::clone(&code),
         };
         self.codes.insert((traced.key, frame.code), known);
+        self.has_learned = true;
         Some(code)
     }
 

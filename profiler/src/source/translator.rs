@@ -62,6 +62,11 @@ impl Translator {
         self.symbolizer.take_losses()
     }
 
+    /// Whether code objects were read since the last call that were not known before.
+    pub fn take_has_learned(&mut self) -> bool {
+        self.symbolizer.take_has_learned()
+    }
+
     /// Turns a record into an event; `None` for records of processes that are not traced, and for
     /// those that say what became of a process. `time` is when it happened, from the start of the recording.
     pub fn translate(&mut self, record: &Record, time: Duration) -> Option<Event> {
