@@ -6,7 +6,7 @@ use std::cell::Cell;
 
 use libfuzzer_sys::fuzz_target;
 use profiler_common::{
-    layout::InterpreterLayout,
+    layout::{ADDRESS, InterpreterLayout, OFFSET},
     memory::{Block, ReadMemory},
     walk::{MAX_FRAMES, MAX_THREAD_STATES, RawFrame, WalkEnd, find_thread_state, walk_frames},
 };
@@ -31,18 +31,11 @@ impl<'input> Image<'input> {
         let start = usize::try_from(address).ok()?;
         self.bytes.get(start..start.checked_add(length)?)
     }
-}
 
-impl ReadMemory for Image<'_> {
-    fn read_into<const LENGTH: usize, const N: usize>(
-        &self,
-        address: u64,
-        block: &mut Block<N>,
-    ) -> bool {
+    fn fill(&self, address: u64, target: &mut [u8]) -> bool {
         let read = self.reads.replace(self.reads.get() + 1);
-        let target = &mut block.bytes_mut()[..LENGTH];
         target.fill(0);
-        let found = self.bytes_at(address, LENGTH);
+        let found = self.bytes_at(address, target.len());
         match found.filter(|_| read != self.failing) {
             Some(found) => target.copy_from_slice(found),
             None => return false,
@@ -51,8 +44,28 @@ impl ReadMemory for Image<'_> {
     }
 }
 
+impl ReadMemory for Image<'_> {
+    fn read_into<const LENGTH: usize, const N: usize>(
+        &self,
+        address: u64,
+        block: &mut Block<N>,
+    ) -> bool {
+        self.fill(address, &mut block.bytes_mut()[..LENGTH])
+    }
+
+    fn read_some_into<const N: usize>(
+        &self,
+        address: u64,
+        length: u16,
+        block: &mut Block<N>,
+    ) -> bool {
+        let length = Block::<N>::cut(length);
+        self.fill(address, &mut block.bytes_mut()[..length])
+    }
+}
+
 fuzz_target!(|input: &[u8]| {
-    let Some((row, rest)) = input.split_first_chunk::<34>() else {
+    let Some((row, rest)) = input.split_first_chunk::<40>() else {
         return;
     };
     let Some((places, bytes)) = rest.split_first_chunk::<12>() else {
@@ -98,7 +111,7 @@ fn walk_with(layout: &InterpreterLayout, bytes: &[u8], state: u64, failing: usiz
     }
 }
 
-fn read_layout(row: &[u8; 34]) -> InterpreterLayout {
+fn read_layout(row: &[u8; 40]) -> InterpreterLayout {
     let [
         thread_next,
         thread_id,
@@ -116,7 +129,9 @@ fn read_layout(row: &[u8; 34]) -> InterpreterLayout {
         number_flags,
         number_first_line,
         code_bytecode,
-        entry,
+        frame_bytes,
+        instruction_shift,
+        kind,
     ] = halves(row);
     InterpreterLayout {
         thread_next,
@@ -135,7 +150,10 @@ fn read_layout(row: &[u8; 34]) -> InterpreterLayout {
         number_flags,
         number_first_line,
         code_bytecode,
-        entry: entry.into(),
+        frame_bytes,
+        instruction_shift,
+        instruction_address: if kind & 4 == 0 { ADDRESS } else { OFFSET },
+        entry: u32::from(kind & 3),
         reserved: 0,
     }
 }
