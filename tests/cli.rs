@@ -34,7 +34,15 @@ const WAITS: &str = "import sys; print('ready'); sys.stdout.flush(); sys.stdin.r
 
 #[test]
 fn help_is_a_result_and_wrong_flags_are_not() {
-    for verb in ["attach", "run", "report", "flamegraph", "doctor"] {
+    for verb in [
+        "attach",
+        "run",
+        "report",
+        "flamegraph",
+        "doctor",
+        "completions",
+        "man",
+    ] {
         let help = heaptide(&[verb, "--help"]);
         assert_eq!(help.code, Some(0), "{verb}");
         assert!(help.stdout.contains("Example"), "{verb}: {}", help.stdout);
@@ -46,6 +54,19 @@ fn help_is_a_result_and_wrong_flags_are_not() {
     heaptide(&["attach", "1", "-d", "30"]).expect_refusal(MISUSE, &["`30`", "30s, 5m or 1h"]);
     heaptide(&["attach", "1", "--max-overhead", "0"]).expect_refusal(MISUSE, &["0 and 100"]);
     heaptide(&["run"]).expect_refusal(MISUSE, &["<COMMAND>"]);
+}
+
+#[test]
+fn shells_and_man_learn_the_verbs() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = heaptide(&["completions", shell]);
+        assert_eq!(script.code, Some(0), "{}", script.stderr);
+        assert!(script.stdout.contains("max-overhead"), "{shell}");
+    }
+    assert!(heaptide(&["man"]).stdout.starts_with(".ie"));
+    assert!(heaptide(&["man", "attach"]).stdout.contains("4711"));
+    heaptide(&["completions", "cmd"]).expect_refusal(MISUSE, &["cmd", "bash"]);
+    heaptide(&["man", "record"]).expect_refusal(MISUSE, &["record", "--help"]);
 }
 
 #[test]

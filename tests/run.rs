@@ -83,7 +83,7 @@ fn what_a_program_does_first_has_its_line() {
     let [python, program] =
         [&python.path, &script("keeps_from_the_start")].map(|path| path.display().to_string());
     // What packages import at the start of Python may use up the budget before the program begins.
-    let arguments = ["--max-overhead", "100", "--", &python, "-S", &program];
+    let arguments = ["--", &python, "-S", &program];
     let mut heaptide = Heaptide::record("run", &arguments);
     heaptide.wait_for("waiting");
     heaptide.signal(Signal::TERM);

@@ -3,10 +3,12 @@
 
 mod args;
 mod attach;
+mod completions;
 mod doctor;
 mod exit;
 mod flamegraph;
 mod logging;
+mod man;
 mod output;
 mod progress;
 mod record;
@@ -15,7 +17,7 @@ mod run;
 
 use std::{env, ffi::OsString, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use self::args::Common;
 use crate::{
@@ -50,6 +52,10 @@ enum Verb {
     Flamegraph(flamegraph::FlamegraphArgs),
     /// Check whether this host, and a process, can be profiled
     Doctor(doctor::DoctorArgs),
+    /// Print what makes a shell complete verbs and flags
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page
+    Man(man::ManArgs),
 }
 
 /// Runs the verb that the command line names.
@@ -69,6 +75,8 @@ pub fn main() -> ExitCode {
         Verb::Report(args) => report::run(args, &common),
         Verb::Flamegraph(args) => flamegraph::run(args),
         Verb::Doctor(args) => doctor::run(args, &common),
+        Verb::Completions(args) => completions::run(args, Cli::command()),
+        Verb::Man(args) => man::run(args, Cli::command()),
     };
     done.unwrap_or_else(|error| exit::failure(&error, &common))
 }
@@ -101,8 +109,6 @@ fn become_if_asked(arguments: &[OsString]) -> Option<ExitCode> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
