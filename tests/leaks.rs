@@ -51,6 +51,30 @@ fn large_blocks_that_are_kept_are_told_from_those_that_are_dropped() {
     }
 }
 
+/// Chance decides what windows show, so that no figure is certain; but if they stood for too much
+/// or too little by the time that they leave out, it would be by a factor of ten or more.
+#[test]
+fn what_is_seen_in_windows_stands_for_what_they_leave_out() {
+    for python in pythons() {
+        let mut program = Program::start(&python, "keeps_few_of_many");
+        let heaptide = Heaptide::attach_with(&program, &["--max-overhead", "4"]);
+        let [dropped, kept]: [u64; 2] = program.ask("work 8");
+        let report = heaptide.stop().report();
+        let is_sampled = |note: &String| note.contains("only part of the time");
+        assert!(report.recording.notes.iter().any(is_sampled), "{python:?}");
+        let drops = report.site(&place("keeps_few_of_many", "drops"));
+        let keeps = report.site(&place("keeps_few_of_many", "keeps"));
+        for (found, truth) in [(drops.allocated, dropped), (keeps.retained, kept)] {
+            let found = found.estimate;
+            assert!(
+                (truth / 4..truth * 3).contains(&found),
+                "{python:?}: {found} instead of {truth}"
+            );
+        }
+        assert!(drops.retained() * 20 < kept, "{python:?}: {drops:?}");
+    }
+}
+
 /// Checks what is found of small objects against what the interpreter itself says.
 #[track_caller]
 fn check_small_objects(python: &Python, kind: &str) {

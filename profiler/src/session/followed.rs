@@ -32,12 +32,12 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// Divides the budget. Blocks over 512 bytes get half of it, and never more than 1 %. What is
-    /// left by both is for tracepoints and page faults, which are always on.
+    /// Divides the budget. Blocks over 512 bytes get half of it, 1 % by default. What is left by
+    /// both is for tracepoints and page faults, which are always on.
     pub(super) fn of_budget(percent: f64, timing: Timing) -> Self {
         let budget = percent / 100.0;
         Self {
-            blocks: (budget * 0.5).min(0.01),
+            blocks: budget * 0.5,
             pools: budget * 0.35,
             timing,
         }

@@ -365,7 +365,7 @@ impl Recorder {
         let crowding = (!crowded.is_empty()).then(|| {
             format!(
                 "blocks came so fast that probes took most of the time in which they were open: \
-                 estimates may be several times too low; --max-overhead 100 counts them all \
+                 estimates may be several times too low; a larger --max-overhead makes them better \
                  (process {})",
                 list(&crowded)
             )

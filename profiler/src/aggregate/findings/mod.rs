@@ -1,0 +1,192 @@
+//! What a recording says about memory: by line of Python, by process, and for all together.
+
+use std::time::Duration;
+
+use super::{
+    Estimate, Selection,
+    observation::Observation,
+    processes::{Held, group_finding, process_finding},
+    selection::Part,
+    sites::{Sums, sites},
+    tally::{observations, tally},
+};
+use crate::{
+    profile::{Losses, ProcessKey, Recorded, StackId},
+    units::Pid,
+};
+
+/// All that a report says in numbers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Findings {
+    /// The lines that got memory, those that retain most first.
+    pub sites: Vec<Site>,
+    /// The processes, in the order in which they were met.
+    pub processes: Vec<ProcessFinding>,
+    /// All processes together.
+    pub group: GroupFinding,
+    /// The sums over all sites.
+    pub totals: Totals,
+    /// What was not measured.
+    pub losses: Losses,
+    /// For which part of the processes' time blocks over 512 bytes were observed: 0 to 1.
+    pub observed_fraction: f64,
+    /// The share of the processes' time that probes took, in percent; `None` if nothing tells.
+    pub measured_overhead_percent: Option<f64>,
+    /// How long the selected part of the recording is.
+    pub duration: Duration,
+}
+
+/// The sums over all sites, by metric.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Totals {
+    /// Bytes allocated and not freed.
+    pub retained: Estimate,
+    /// Bytes allocated, freed or not.
+    pub allocated: Estimate,
+    /// How many allocations.
+    pub allocations: Estimate,
+    /// Bytes of fresh pages touched.
+    pub resident: u64,
+    /// Bytes of address space got and still held.
+    pub mapped: u64,
+}
+
+/// A line of Python that got memory: the innermost Python frame of its stacks, or the innermost
+/// frame at all where a stack has no Python in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Site {
+    /// The qualified name of the function.
+    pub function: String,
+    /// The file; empty if this is not Python code.
+    pub file: String,
+    /// The line, counted from one; zero if it has none.
+    pub line: u32,
+    /// The heaviest of its stacks: by what they retain, then by what they allocated.
+    pub stack: StackId,
+    /// The processes it ran in, in ascending order.
+    pub pids: Vec<Pid>,
+    /// How many observations this rests on.
+    pub samples: u64,
+    /// Bytes allocated and not freed.
+    pub retained: Estimate,
+    /// Bytes allocated, freed or not.
+    pub allocated: Estimate,
+    /// How many allocations.
+    pub allocations: Estimate,
+    /// Bytes of fresh pages touched.
+    pub resident: u64,
+    /// Bytes of address space got and still held.
+    pub mapped: u64,
+    /// Retained bytes per second of the selected part.
+    pub growth_per_second: f64,
+    /// Its share in what all sites retain, in percent.
+    pub share_of_growth_percent: f64,
+}
+
+/// What is found out about one process. Sizes are `None` where no census tells them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProcessFinding {
+    /// Its position in the recording.
+    pub key: ProcessKey,
+    /// Its id, as the initial pid namespace numbers it.
+    pub pid: Pid,
+    /// Its id in its own pid namespace, if that is another one.
+    pub inner_pid: Option<Pid>,
+    /// Its parent.
+    pub parent: Pid,
+    /// Its command line.
+    pub command: String,
+    /// The version of its CPython.
+    pub python: Option<String>,
+    /// When it was first seen, from the start of the recording.
+    pub started: Duration,
+    /// When it ended, if it did.
+    pub ended: Option<Duration>,
+    /// Resident bytes at the start of the selected part, or when it was first seen.
+    pub rss_start: Option<u64>,
+    /// Resident bytes at the end of the selected part, or when it was last seen.
+    pub rss_end: Option<u64>,
+    /// The most resident bytes in between.
+    pub rss_peak: Option<u64>,
+    /// Resident bytes that it shares with nobody, as last known.
+    pub uss_end: Option<u64>,
+    /// Resident bytes, shared ones divided by their users, as last known.
+    pub pss_end: Option<u64>,
+    /// The slope of its resident bytes, per second.
+    pub growth_per_second: f64,
+    /// Bytes its sites allocated and did not free.
+    pub retained: Estimate,
+    /// How much of its growth the sites explain, in percent, at most 100; `None` unless it grew by
+    /// more than a MiB.
+    pub explained_growth_percent: Option<f64>,
+    /// Bytes of address space got while recording and still held.
+    pub live_mappings: u64,
+}
+
+/// What is found out about all processes together.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct GroupFinding {
+    /// How many processes there were.
+    pub process_count: usize,
+    /// Resident bytes at the start, of the processes that ran then.
+    pub rss_start: Option<u64>,
+    /// Resident bytes at the end, of the processes that ran then.
+    pub rss_end: Option<u64>,
+    /// The most resident bytes in between.
+    pub rss_peak: Option<u64>,
+    /// Resident bytes at the end, shared ones divided by their users.
+    pub pss_end: Option<u64>,
+    /// The slope of the sum of resident bytes, per second.
+    pub growth_per_second: f64,
+    /// How much of the growth the sites explain, in percent, at most 100; `None` unless it grew by
+    /// more than a MiB.
+    pub explained_growth_percent: Option<f64>,
+}
+
+/// Says what a recording, or a part of it, holds.
+pub fn findings(recorded: &Recorded, selection: &Selection) -> Findings {
+    let part = Part::new(recorded, selection);
+    let censuses = part.censuses();
+    let observations = observations(&part, recorded, &censuses);
+    let tallies = tally(&part, &observations, &censuses);
+    let (mut sums, mut sums_by_process) = (Sums::default(), vec![Sums::default(); censuses.len()]);
+    for tally in &tallies {
+        sums.add(tally);
+        sums_by_process[tally.process.0 as usize].add(tally);
+    }
+    let totals = sums.totals();
+    let processes = part.processes().map(|(key, record)| {
+        let totals = sums_by_process[key.0 as usize].totals();
+        let held = Held {
+            retained: totals.retained,
+            mapped: totals.mapped,
+        };
+        process_finding((key, record), &censuses[key.0 as usize], held)
+    });
+    let mut observation = Observation::default();
+    for (key, _) in part.processes() {
+        observation.add(observations[key.0 as usize]);
+    }
+    let mut losses = Losses::default();
+    for interval in part.intervals {
+        losses.merge(&interval.losses);
+    }
+    Findings {
+        sites: sites(
+            recorded,
+            &tallies,
+            part.duration(),
+            totals.retained.estimate,
+        ),
+        processes: processes.collect(),
+        group: group_finding(&part, &censuses, totals.retained),
+        totals,
+        losses,
+        observed_fraction: observation.block_fraction(),
+        measured_overhead_percent: observation.overhead_percent(),
+        duration: part.duration(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
