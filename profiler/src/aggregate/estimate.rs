@@ -125,7 +125,7 @@ impl Sum {
     pub(super) fn estimate(&self) -> Estimate {
         let of_windows: f64 = self.series.values().map(Series::variance).sum();
         let groups = self.series.values().map(|series| series.groups).max();
-        let reach = rounded(self.reach(groups) * (self.variance + of_windows).sqrt());
+        let reach = rounded(reach(groups) * (self.variance + of_windows).sqrt());
         let low = self.estimate.saturating_sub(reach);
         let high = self.estimate.saturating_add(reach);
         Estimate {
@@ -134,20 +134,22 @@ impl Sum {
             high: high.saturating_add(self.slack),
         }
     }
+}
 
-    fn reach(&self, groups: Option<u32>) -> f64 {
-        let Some(groups) = groups else {
-            return REACH_OF_MANY;
-        };
-        // A single group tells nothing about how groups differ: it is taken for its own deviation.
-        let freedom = groups.saturating_sub(1) as usize;
-        match freedom.checked_sub(1) {
-            None => REACH_OF_MANY,
-            Some(index) => REACH.get(index).copied().unwrap_or_else(|| {
-                let last = REACH[REACH.len() - 1] - REACH_OF_MANY;
-                REACH_OF_MANY + last * as_float(REACH.len() as u64) / f64::from(groups - 1)
-            }),
-        }
+/// How many standard deviations to either side are in an interval, if they rest on so many groups
+/// of windows, or on independent events alone.
+fn reach(groups: Option<u32>) -> f64 {
+    let Some(groups) = groups else {
+        return REACH_OF_MANY;
+    };
+    // A single group tells nothing about how groups differ: it is taken for its own deviation.
+    let freedom = groups.saturating_sub(1) as usize;
+    match freedom.checked_sub(1) {
+        None => REACH_OF_MANY,
+        Some(index) => REACH.get(index).copied().unwrap_or_else(|| {
+            let last = REACH[REACH.len() - 1] - REACH_OF_MANY;
+            REACH_OF_MANY + last * as_float(REACH.len() as u64) / f64::from(groups - 1)
+        }),
     }
 }
 

@@ -32,6 +32,15 @@ pub(super) struct Outcome {
     pub(super) errors: Vec<ProbeError>,
 }
 
+impl Outcome {
+    /// Takes over what came of another channel.
+    pub(super) fn append(&mut self, mut other: Self) {
+        self.shifts.append(&mut other.shifts);
+        self.closed.append(other.closed);
+        self.errors.append(&mut other.errors);
+    }
+}
+
 /// Probes were opened or closed.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Shift {
@@ -66,26 +75,22 @@ impl Channel {
         target: (Pid, &Plan),
         (now, passed, cost): (Duration, Duration, Duration),
         clock: Clock,
-        outcome: &mut Outcome,
-    ) {
+    ) -> Outcome {
         match self.throttle.observe(now, passed, cost) {
             Order::Close { correction } => {
-                outcome.closed.append(std::mem::take(&mut self.links));
-                outcome.shifts.push((
-                    self.class,
-                    Shift::Closed {
-                        at: now,
-                        correction,
-                    },
-                ));
                 self.is_interrupted = false;
-            }
-            Order::Keep => {
-                if let Some(opening) = self.opening.filter(|_| self.is_interrupted) {
-                    self.open(probe, target, opening, clock, outcome);
+                let at = now;
+                Outcome {
+                    shifts: vec![(self.class, Shift::Closed { at, correction })],
+                    closed: std::mem::take(&mut self.links),
+                    errors: Vec::new(),
                 }
             }
-            Order::Open(opening) => self.open(probe, target, opening, clock, outcome),
+            Order::Keep => match self.opening.filter(|_| self.is_interrupted) {
+                Some(opening) => self.open(probe, target, opening, clock),
+                None => Outcome::default(),
+            },
+            Order::Open(opening) => self.open(probe, target, opening, clock),
         }
     }
 
@@ -95,8 +100,8 @@ impl Channel {
         (pid, plan): (Pid, &Plan),
         opening: Opening,
         clock: Clock,
-        outcome: &mut Outcome,
-    ) {
+    ) -> Outcome {
+        let mut outcome = Outcome::default();
         self.is_interrupted = false;
         self.opening = Some(opening);
         let before = clock.now();
@@ -111,16 +116,11 @@ impl Channel {
             }
         }
         let opened = clock.now();
-        tracing::debug!(
-            "{pid}: {:?} opened in {:?}: {opening:?}",
-            self.class,
-            opened - before
-        );
         self.throttle.opened(opened);
         // What is open for good counts from the first event on, and a sample from when all of its
         // probes are in place.
         let (from, until) = match opening.length {
-            Some(length) => (opened, opened + length),
+            Some(length) => (opened, opened.saturating_add(length)),
             None => (before, Duration::MAX),
         };
         let window = Window {
@@ -129,6 +129,7 @@ impl Channel {
             weight: opening.weight,
         };
         outcome.shifts.push((self.class, Shift::Opened(window)));
+        outcome
     }
 
     /// Takes the probes away, and returns them for whoever has the time to wait. If the process

@@ -76,7 +76,7 @@ mod tests {
             pools: runs(0, 0),
         };
         let costs = CostModel {
-            hit: Duration::from_nanos(700) - AFTERMATH,
+            hit: Duration::from_nanos(700).saturating_sub(AFTERMATH),
         }
         .since(&earlier, &now);
         assert_eq!(costs.blocks, Duration::from_millis(1));

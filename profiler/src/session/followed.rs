@@ -113,7 +113,7 @@ impl Followed {
             (&mut self.pools, costs.pools),
             (&mut self.blocks, costs.blocks),
         ] {
-            channel.pay(probe, target, (now, passed, cost), clock, &mut outcome);
+            outcome.append(channel.pay(probe, target, (now, passed, cost), clock));
         }
         outcome
     }

@@ -68,7 +68,8 @@ impl Translator {
     }
 
     /// Turns a record into an event; `None` for records of processes that are not traced, and for
-    /// those that say what became of a process. `time` is when it happened, from the start of the recording.
+    /// those that say what became of a process. `time` is when it happened, from the start of the
+    /// recording.
     pub fn translate(&mut self, record: &Record, time: Duration) -> Option<Event> {
         let traced = self.traced.get(&record.pid)?;
         let mut stack = |raw| self.symbolizer.resolve(traced, raw);

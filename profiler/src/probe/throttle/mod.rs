@@ -326,7 +326,7 @@ impl Throttle {
         let length =
             (wanted / self.peak - self.timing.closing).clamp(self.timing.briefest, LONGEST);
         let price = self.price_of(length + self.timing.closing);
-        // The target may be busy as soon as the period has begun; if it is not, windows cost little.
+        // The target may be busy as soon as the period has begun; if not, windows cost little.
         let earning = self.limit * self.work.value().max(1.0);
         let (span, is_anywhere) = spacing(price, price - self.balance, earning);
         if span <= length * HARDLY {

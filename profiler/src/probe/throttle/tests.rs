@@ -289,7 +289,8 @@ proptest! {
         let surprise = dearest * (0.1 + TIMING.closing);
         // The target can have turned busier since the rate was seen.
         let most = |of: fn(&Load) -> f64| plan.iter().map(of).fold(0.0, f64::max);
-        let price = most(|load| load.work) * most(|load| load.rate) * (TIMING.briefest + TIMING.closing);
+        let brief = TIMING.briefest + TIMING.closing;
+        let price = most(|load| load.work) * most(|load| load.rate) * brief;
         let saved = price.max(LIMIT * BURST);
         let whole = (*run.work.last().unwrap(), *run.cost.last().unwrap());
         for (work, cost) in run.half_minutes().chain([whole]) {
