@@ -16,7 +16,7 @@ use std::{
 
 use rustix::{
     io::{FdFlags, fcntl_setfd},
-    process::{Pid as OsPid, Signal, getpgrp, kill_process},
+    process::{Pid as OsPid, Signal, getpgrp, kill_process, set_parent_process_death_signal},
     termios::tcgetpgrp,
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -133,6 +133,9 @@ fn send(pid: Pid, signal: Signal) {
 pub fn become_command(descriptor: i32, command: &[OsString]) -> Option<io::Error> {
     // SAFETY: the parent has opened it for this process and named it on the command line.
     let mut gate = UnixStream::from(unsafe { OwnedFd::from_raw_fd(descriptor) });
+    // A heaptide that is killed while the command is paused must not leave it stopped. The setting
+    // outlives what the child becomes; that it cannot be made is no reason not to start.
+    let _set: rustix::io::Result<()> = set_parent_process_death_signal(Some(Signal::CONT));
     gate.write_all(b"?").ok()?;
     gate.read_exact(&mut [0]).ok()?;
     drop(gate);
