@@ -10,7 +10,7 @@ import os
 import select
 import sys
 
-ORDERS_PER_TICK = 10
+ORDERS_PER_TICK = 2
 TICK_SECONDS = 0.01
 
 audit = []
@@ -23,7 +23,7 @@ def render(order):
 
 def remember(order, page):
     """Keeps a record of each order, and nothing ever takes one out again."""
-    audit.append({"order": order, "path": f"/orders/{order}", "head": page[:1000]})
+    audit.append({"order": order, "path": f"/orders/{order}", "head": page[:4000]})
 
 
 def serve(order):

@@ -13,6 +13,9 @@ use std::time::Duration;
 
 /// Seconds of one busy processor that can be saved up: a tenth of [`SPAN`].
 const BURST: f64 = 3.0;
+/// Seconds of one busy processor that are there at the start: little, because nobody knows yet
+/// how busy the target is.
+const START: f64 = 1.0;
 /// Over so many seconds the cost keeps to the limit, but for a tenth of it.
 const SPAN: f64 = 30.0;
 /// A window takes so many times less than the burst, if it may be long enough then …
@@ -24,8 +27,10 @@ const HARDLY: f64 = 1.02;
 /// Windows that are so dear that two of them do not fit into a span lie around the middle of their
 /// periods, in so large a part of it.
 const DEAR_JITTER: f64 = 0.3;
-/// No period is longer, however little the target works.
+/// No period is longer, however little the target works …
 const LONGEST_PERIOD: f64 = 600.0;
+/// … or longer than this, if a busy target earned its window sooner: it may be busy by then.
+const LONG_PERIOD: f64 = 10.0;
 /// Probes that turn out dear when they have just opened stay open for so long, to show something …
 const MIN_WINDOW: Duration = Duration::from_millis(100);
 /// … but close at once where they cost so many times what they may.
@@ -144,7 +149,7 @@ impl Throttle {
         Self {
             limit,
             timing,
-            balance: limit * BURST,
+            balance: limit * START,
             spending: Average::default(),
             peak: 0.0,
             work: Average::default(),
@@ -326,9 +331,11 @@ impl Throttle {
         let length =
             (wanted / self.peak - self.timing.closing).clamp(self.timing.briefest, LONGEST);
         let price = self.price_of(length + self.timing.closing);
-        // The target may be busy as soon as the period has begun; if not, windows cost little.
-        let earning = self.limit * self.work.value().max(1.0);
-        let (span, is_anywhere) = spacing(price, price - self.balance, earning);
+        let needed = price - self.balance;
+        let earning = self.limit * self.work.value();
+        let at_best = self.limit * self.work.value().max(1.0);
+        let earning = earning.max(at_best.min(needed / LONG_PERIOD));
+        let (span, is_anywhere) = spacing(price, needed, earning);
         if span <= length * HARDLY {
             return self.open(now, None);
         }
