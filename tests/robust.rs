@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::support::{
     Heaptide, Program, Report,
     disk::SmallDisk,
-    heaptide::{binary, heaptide},
+    heaptide::{Output, binary, heaptide, output},
     host::{has, python, pythons},
     program::place,
 };
@@ -204,6 +204,47 @@ fn tracefs_is_not_mounted_for_others() {
     assert_eq!(mounts("before"), mounts("after"));
     let site = ended.report().site(&place("maps_memory", "keeps")).clone();
     assert_eq!(site.mapped, 1 << 30, "system calls were seen all the same");
+}
+
+/// Runs a command on what looks like a kernel without type information.
+const WITHOUT_BTF: &str = r#"mount -t tmpfs none /sys/kernel/btf && exec "$@""#;
+
+/// Runs a command on what looks like a kernel that is locked down.
+const LOCKED_DOWN: &str = r#"
+    mount -t tmpfs none /sys/kernel/security
+    echo 'none integrity [confidentiality]' > /sys/kernel/security/lockdown
+    exec "$@""#;
+
+/// Runs heaptide where a script has changed the mounts that it alone sees.
+fn heaptide_after(script: &str, arguments: &[&str]) -> Output {
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "sh", "-c", script, "sh"])
+        .arg(binary())
+        .args(arguments);
+    output(&mut command)
+}
+
+#[test]
+fn a_kernel_without_type_information_is_named_as_what_is_missing() {
+    let (Some(python), true) = (python(), has("unshare")) else {
+        return;
+    };
+    let mut program = Program::start(&python, "maps_memory");
+    let id = program.pid().to_string();
+    let refused = heaptide_after(WITHOUT_BTF, &["attach", &id, "-d", "1s"]);
+    refused.expect_refusal(3, &["BTF", "CONFIG_DEBUG_INFO_BTF"]);
+    program.step("keep");
+}
+
+#[test]
+fn doctor_says_what_a_locked_down_kernel_forbids() {
+    if !has("unshare") {
+        return;
+    }
+    let advised = heaptide_after(LOCKED_DOWN, &["doctor"]);
+    assert!(advised.stdout.contains("lockdown=integrity"), "{advised:?}");
+    assert_eq!(advised.code, Some(3), "{advised:?}");
 }
 
 /// What `heaptide report` writes.
