@@ -67,7 +67,7 @@ pub enum CodeError {
 pub struct CodeInfo {
     /// The function, with the classes and functions around it.
     pub function: String,
-    /// The file that it was compiled from.
+    /// The file that it was compiled from, as the code object has it: it may be made up, or empty.
     pub file: String,
     /// The line that it begins on.
     pub first_line: u32,
@@ -101,6 +101,12 @@ impl CodeInfo {
                 parts.line_table,
             ),
         })
+    }
+
+    /// Whether nobody wrote it: since 3.13 the interpreter can put a frame of its own between the
+    /// call of a class and the `__init__`, and hides it. Code that was compiled has a first line.
+    pub fn is_shim(&self) -> bool {
+        self.first_line == 0 && self.file == "__init__"
     }
 
     /// The line of the instruction at this offset, in bytes from the first one; zero if it has

@@ -23,6 +23,9 @@ const MAX_REMEMBERED: usize = 100_000;
 /// How many stacks a recording can have, which bounds its size and heaptide's memory.
 const MAX_STACKS: usize = 500_000;
 
+/// What stands for the file of code that was compiled with an empty file name.
+const NO_FILE: &str = "<no file>";
+
 /// Turns raw stacks into stacks of a [`StackTable`].
 #[derive(Default)]
 pub struct Symbolizer {
@@ -103,11 +106,14 @@ impl Symbolizer {
         for frame in raw.frames.iter().rev().filter(|frame| frame.code != 0) {
             let code = self.code(traced, *frame);
             is_whole &= code.is_some();
+            if code.as_deref().is_some_and(CodeInfo::is_shim) {
+                continue;
+            }
             let named = code.map_or_else(
                 || Frame::pseudo("[code is gone]"),
                 |code| Frame {
                     function: code.function.clone(),
-                    file: code.file.clone(),
+                    file: file_of(&code).to_owned(),
                     line: code.line_at(frame.instruction),
                 },
             );
@@ -171,6 +177,15 @@ impl Symbolizer {
             current = *parent;
         }
         None
+    }
+}
+
+/// The file of a frame. An empty one would say that the frame is no Python code.
+fn file_of(code: &CodeInfo) -> &str {
+    if code.file.is_empty() {
+        NO_FILE
+    } else {
+        &code.file
     }
 }
 
