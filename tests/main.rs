@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod cli;
+mod frames;
 mod leaks;
 mod mappings;
 mod places;
