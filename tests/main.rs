@@ -4,6 +4,7 @@
 
 #![cfg(test)]
 
+mod builds;
 mod cli;
 mod frames;
 mod leaks;

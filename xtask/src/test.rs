@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What the tests need beside the toolchain of the kernel half, which `build-ebpf` knows.
-const PACKAGES: [Package; 4] = [
+const PACKAGES: [Package; 7] = [
     // A C compiler, for SQLite and for the headers of interpreters.
     Package {
         name: "gcc",
@@ -32,6 +32,20 @@ const PACKAGES: [Package; 4] = [
     Package {
         name: "python3.11",
         file: "/usr/bin/python3.11",
+    },
+    // The same with assertions and without optimization for speed.
+    Package {
+        name: "python3.11-dbg",
+        file: "/usr/bin/python3.11d",
+    },
+    // Allocators that stand in front of the C library's.
+    Package {
+        name: "libjemalloc2",
+        file: "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2",
+    },
+    Package {
+        name: "libmimalloc2.0",
+        file: "/usr/lib/x86_64-linux-gnu/libmimalloc.so.2",
     },
 ];
 

@@ -188,9 +188,9 @@ impl Planner {
         let allocators = Allocators::read(&interpreter, &library.elf, &memory).ok();
         let mut notes = Vec::new();
         let mut sites = Vec::new();
-        if allocators.as_ref().is_some_and(Allocators::uses_mimalloc) {
-            notes.push(HIDDEN_BY_MIMALLOC.to_owned());
-        } else {
+        notes.extend(allocators.as_ref().and_then(hidden_by));
+        let has_pools = |it: &Allocators| !it.uses_mimalloc() && !it.uses_malloc();
+        if allocators.as_ref().is_none_or(has_pools) {
             sites = self.pool_sites(&interpreter, &library, &mut notes);
             sites.extend(allocators.and_then(|it| arena_site(&it, &images, &mut files)));
         }
@@ -265,6 +265,25 @@ impl Planner {
     }
 }
 
+/// What a person should know about small objects that do not, or need not, end in pymalloc.
+fn hidden_by(allocators: &Allocators) -> Option<String> {
+    if allocators.uses_mimalloc() {
+        return Some(HIDDEN_BY_MIMALLOC.to_owned());
+    }
+    if allocators.uses_malloc() {
+        return Some(HIDDEN_BY_MALLOC.to_owned());
+    }
+    let file = allocators.foreign()?;
+    Some(format!(
+        "this Python allocates with functions of {file}: small objects are attributed only if \
+         these pass them on to pymalloc"
+    ))
+}
+
+/// What a person should know about a Python whose small objects come from `malloc`.
+const HIDDEN_BY_MALLOC: &str = "this Python allocates small objects with malloc, too, where \
+     blocks of up to 512 bytes are not measured";
+
 /// What a person should know about a Python that allocates with mimalloc.
 const HIDDEN_BY_MIMALLOC: &str = "this Python allocates with mimalloc, whose blocks are not \
      attributed: measured are mappings, page faults, and blocks over 512 bytes that are requested \
@@ -311,6 +330,10 @@ fn function_site(
     elf.file_offset(entry_site(code, vaddr, arguments, keep_stack)?)
 }
 
+/// What a person should know about an allocator that cannot be probed.
+const NO_CHEAP_PLACE: &str = "blocks over 512 bytes are not measured: no function of the \
+     allocator has a place where a probe is cheap enough";
+
 /// Where blocks over 512 bytes are handed out and given back.
 #[derive(Default)]
 struct BlockSites {
@@ -323,6 +346,9 @@ impl BlockSites {
     /// The allocator that the dynamic linker gave to the program, because what native libraries
     /// allocate goes there, too; or the interpreter's own functions if there is none to be found,
     /// in a static program for example.
+    ///
+    /// An allocator that was found and has no cheap place is not replaced by those functions: a
+    /// compiler that optimizes at link time goes past them, and most blocks would be missed.
     fn find(memory: &Memory, images: &[Image], library: &Rc<OpenFile>, files: &mut Files) -> Self {
         let names = BLOCK_FUNCTIONS.map(|(_, name, ..)| name);
         let resolved = link_map::resolve_all(memory.pid(), memory, images, &names);
@@ -333,23 +359,17 @@ impl BlockSites {
                 Some((files.open(&found.image).ok()?, found.vaddr))
             })
             .collect();
-        if let Some(found) = functions.and_then(|functions| Self::at(&functions)) {
-            return found;
-        }
-        let own: Option<Vec<Function>> = BLOCK_FUNCTIONS
-            .iter()
-            .map(|(_, _, name, _)| Some((Rc::clone(library), library.elf.symbol(name)?.address)))
-            .collect();
-        own.and_then(|functions| Self::at(&functions))
-            .unwrap_or_else(|| {
-                Self {
-            note: Some(
-                "blocks over 512 bytes are not measured: no function of the allocator has a place \
-                 where a probe is cheap enough"
-                    .to_owned(),
-            ),
-            ..Self::default()
-        }
+        let functions = functions.or_else(|| {
+            let own = BLOCK_FUNCTIONS.iter().map(|(_, _, name, _)| {
+                Some((Rc::clone(library), library.elf.symbol(name)?.address))
+            });
+            own.collect()
+        });
+        functions
+            .and_then(|functions| Self::at(&functions))
+            .unwrap_or_else(|| Self {
+                note: Some(NO_CHEAP_PLACE.to_owned()),
+                ..Self::default()
             })
     }
 

@@ -180,6 +180,20 @@ impl Allocators {
         self.base == Base::Pymalloc
     }
 
+    /// Whether small objects end in the C library's functions, be it through hooks.
+    pub fn uses_malloc(&self) -> bool {
+        self.base == Base::Malloc
+    }
+
+    /// The binary whose functions allocate, if it is not the interpreter's. They may pass requests
+    /// on to the functions that stood there before, as those of a profiler do.
+    pub fn foreign(&self) -> Option<&str> {
+        match &self.base {
+            Base::Foreign(file) => Some(file),
+            _ => None,
+        }
+    }
+
     /// Whether objects of all sizes end in mimalloc, be it through hooks.
     pub fn uses_mimalloc(&self) -> bool {
         self.base == Base::Mimalloc

@@ -160,11 +160,12 @@ impl Reader<'_> {
     }
 
     pub(super) fn base(&self, raw: &Table, mem: &Table, object: &Table) -> Base {
-        if object.malloc == raw.malloc {
-            return Base::Malloc;
-        }
+        // First of all, as it may serve all domains with one function.
         if !self.is_own_code(object.malloc) {
             return Base::Foreign(self.file_of(object.malloc));
+        }
+        if object.malloc == raw.malloc {
+            return Base::Malloc;
         }
         if mem.malloc == object.malloc {
             return Base::Pymalloc;
