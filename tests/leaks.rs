@@ -58,7 +58,7 @@ fn what_is_seen_in_windows_stands_for_what_they_leave_out() {
     // It takes a while, and does not depend on the interpreter.
     for python in pythons().into_iter().take(2) {
         let mut program = Program::start(&python, "keeps_few_of_many");
-        let heaptide = Heaptide::attach_with(&program, &["--max-overhead", "4"]);
+        let heaptide = Heaptide::attach_with(&program, &["--max-overhead", "10"]);
         let [dropped, kept]: [u64; 2] = program.ask("work 8");
         let report = heaptide.stop().report();
         let is_sampled = |note: &String| note.contains("only part of the time");

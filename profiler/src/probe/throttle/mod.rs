@@ -27,10 +27,13 @@ const HARDLY: f64 = 1.02;
 /// Windows that are so dear that two of them do not fit into a span lie around the middle of their
 /// periods, in so large a part of it.
 const DEAR_JITTER: f64 = 0.3;
-/// No period is longer, however little the target works …
+/// No period is longer, however little the target works.
 const LONGEST_PERIOD: f64 = 600.0;
-/// … or longer than this, if a busy target earned its window sooner: it may be busy by then.
-const LONG_PERIOD: f64 = 10.0;
+/// A target that works so many times as much as the period was planned for ends it: the window
+/// that is still to come, if it is, is planned anew.
+const BUSIER: f64 = 1.5;
+/// Less work than that is as good as none, in processors.
+const LEAST_WORK: f64 = 0.01;
 /// Probes that turn out dear when they have just opened stay open for so long, to show something …
 const MIN_WINDOW: Duration = Duration::from_millis(100);
 /// … but close at once where they cost so many times what they may.
@@ -111,7 +114,11 @@ pub struct Throttle {
 #[derive(Clone, Copy, Debug)]
 enum State {
     /// Nothing happens before the next period begins.
-    Resting { until: Duration },
+    Resting {
+        until: Duration,
+        /// How busy the target was when that was decided.
+        work: f64,
+    },
     /// The window of the period is still to come.
     Waiting { period: Period },
     /// The probes are open, as long as that is affordable (without a period) or for a window.
@@ -130,6 +137,8 @@ struct Period {
     length: Duration,
     end: Duration,
     weight: f64,
+    /// How busy the target was when it was planned.
+    work: f64,
     /// What the window may cost.
     price: f64,
 }
@@ -155,6 +164,7 @@ impl Throttle {
             work: Average::default(),
             state: State::Resting {
                 until: Duration::ZERO,
+                work: f64::INFINITY,
             },
             last: None,
             open_before: Duration::ZERO,
@@ -176,7 +186,10 @@ impl Throttle {
         let elapsed = now.saturating_sub(last).as_secs_f64();
         self.book(elapsed, target_cpu.as_secs_f64(), cost.as_secs_f64());
         match self.state {
-            State::Resting { until } if now >= until && self.limit > 0.0 => self.begin(until, now),
+            _ if self.limit <= 0.0 => Order::Keep,
+            State::Resting { until, .. } if now >= until => self.begin(until, now),
+            State::Resting { work, .. } if self.is_busier(work) => self.begin(now, now),
+            State::Waiting { period } if self.is_busier(period.work) => self.begin(now, now),
             State::Waiting { period } if now >= period.opens => self.open(now, Some(period)),
             State::Open { .. } if self.is_over(now) => self.close(now),
             _ => Order::Keep,
@@ -225,7 +238,7 @@ impl Throttle {
         let last = self.last.unwrap_or_default();
         let until = |time: Duration| time.saturating_sub(last);
         let due = match self.state {
-            State::Resting { until: end } => until(end),
+            State::Resting { until: end, .. } => until(end),
             State::Waiting { period } => until(period.opens),
             State::Open { opened, period, .. } => {
                 let end = period.map_or(LATER, |period| until(opened + period.length));
@@ -262,6 +275,12 @@ impl Throttle {
         self.peak = (self.peak * (-elapsed / PEAK_MEMORY).exp()).max(self.spending.value());
         let most = self.burst().max(self.balance);
         self.balance = (self.balance + self.limit * work - cost).min(most);
+    }
+
+    /// Whether the target is much busier than it was. Ending a period for it leaves what is past as
+    /// probable as it was, and what is to come gets a new probability, so samples stay unbiased.
+    fn is_busier(&self, than: f64) -> bool {
+        self.work.value() > BUSIER * than.max(LEAST_WORK)
     }
 
     /// Whether the open probes have to close.
@@ -301,7 +320,7 @@ impl Throttle {
     fn close(&mut self, now: Duration) -> Order {
         self.open_before = self.open_time(now);
         self.is_sampling = true;
-        let (until, correction) = match self.state {
+        let (until, work, correction) = match self.state {
             State::Open {
                 opened,
                 cost,
@@ -314,11 +333,11 @@ impl Throttle {
                 let early = period.length.as_secs_f64() / age;
                 let slowing = slowing(age, cost, self.work.value());
                 self.is_crowded |= slowing > CROWDED;
-                (period.end, early.max(1.0) * slowing)
+                (period.end, period.work, early.max(1.0) * slowing)
             }
-            _ => (now, 1.0),
+            _ => (now, f64::INFINITY, 1.0),
         };
-        self.state = State::Resting { until };
+        self.state = State::Resting { until, work };
         Order::Close { correction }
     }
 
@@ -331,11 +350,8 @@ impl Throttle {
         let length =
             (wanted / self.peak - self.timing.closing).clamp(self.timing.briefest, LONGEST);
         let price = self.price_of(length + self.timing.closing);
-        let needed = price - self.balance;
         let earning = self.limit * self.work.value();
-        let at_best = self.limit * self.work.value().max(1.0);
-        let earning = earning.max(at_best.min(needed / LONG_PERIOD));
-        let (span, is_anywhere) = spacing(price, needed, earning);
+        let (span, is_anywhere) = spacing(price, price - self.balance, earning);
         if span <= length * HARDLY {
             return self.open(now, None);
         }
@@ -351,6 +367,7 @@ impl Throttle {
             length: Duration::from_secs_f64(to - from),
             end: start + Duration::from_secs_f64(span),
             weight: 1.0 / probability,
+            work: self.work.value(),
             price: (SURPRISE * price).max(self.burst()),
         };
         self.state = State::Waiting { period };
