@@ -6,20 +6,20 @@ use crate::profile::StackId;
 
 /// A block that the process holds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Block {
+pub(super) struct Block {
     /// Its bytes.
-    pub size: u64,
+    pub(super) size: u64,
     /// The stack that got it.
-    pub stack: StackId,
+    pub(super) stack: StackId,
     /// For how many blocks it stands: one, unless blocks are sampled.
-    pub copies: u32,
+    pub(super) copies: u32,
     /// Whether that is an estimate.
-    pub is_sampled: bool,
+    pub(super) is_sampled: bool,
 }
 
 /// The live blocks of one process by address, at most a given number of them.
 #[derive(Clone, Debug)]
-pub struct LiveBlocks {
+pub(super) struct LiveBlocks {
     blocks: HashMap<u64, Block>,
     capacity: usize,
 }
@@ -29,7 +29,7 @@ const _: () = assert!(size_of::<(u64, Block)>() <= 32);
 
 impl LiveBlocks {
     /// An empty table for at most `capacity` blocks.
-    pub fn new(capacity: usize) -> Self {
+    pub(super) fn new(capacity: usize) -> Self {
         Self {
             blocks: HashMap::new(),
             capacity,
@@ -39,7 +39,7 @@ impl LiveBlocks {
     /// The process got a block, where no other is followed. Whether this one is followed from now
     /// on: it is not if the table is full.
     #[must_use]
-    pub fn allocate(&mut self, address: u64, block: Block) -> bool {
+    pub(super) fn allocate(&mut self, address: u64, block: Block) -> bool {
         let has_room = self.blocks.len() < self.capacity;
         if has_room {
             self.blocks.insert(address, block);
@@ -48,28 +48,13 @@ impl LiveBlocks {
     }
 
     /// The process gave a block back; `None` if it is not one of those that are followed.
-    pub fn free(&mut self, address: u64) -> Option<Block> {
+    pub(super) fn free(&mut self, address: u64) -> Option<Block> {
         self.blocks.remove(&address)
     }
 
     /// The blocks that are followed, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = (u64, &Block)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Block)> {
         self.blocks.iter().map(|(address, block)| (*address, block))
-    }
-
-    /// How many blocks are followed.
-    pub fn len(&self) -> usize {
-        self.blocks.len()
-    }
-
-    /// Whether no block is followed.
-    pub fn is_empty(&self) -> bool {
-        self.blocks.is_empty()
-    }
-
-    /// Forgets all blocks, and gives their memory back.
-    pub fn clear(&mut self) {
-        self.blocks = HashMap::new();
     }
 }
 
@@ -103,6 +88,6 @@ mod tests {
         assert_eq!(blocks.free(0x2000), None);
         assert_eq!(blocks.free(0x1000), Some(block(600)));
         assert!(blocks.allocate(0x2000, block(700)));
-        assert_eq!(blocks.len(), 1);
+        assert_eq!(blocks.iter().count(), 1);
     }
 }

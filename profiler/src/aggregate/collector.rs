@@ -1,47 +1,31 @@
-//! What happens during the current interval, until it is closed.
+//! What processes do during the current interval, until it is closed.
 
 use std::{collections::HashMap, time::Duration};
 
-use profiler_common::loss::Loss;
+use crate::profile::{Change, Counters, Interval, Metered, ProcessKey, StackId};
 
-use crate::profile::{
-    Census, Change, Counters, Interval, Lifecycle, Losses, Metered, ProcessKey, StackId,
-};
-
-/// Collects what happens during an interval.
+/// Collects what processes do during an interval.
 #[derive(Debug, Default)]
-pub struct Collector {
+pub(super) struct Collector {
     changes: HashMap<(ProcessKey, StackId, Metered), Counters>,
-    censuses: Vec<Census>,
-    lifecycles: Vec<Lifecycle>,
-    losses: Losses,
 }
 
 impl Collector {
     /// A process did something at a stack.
-    pub fn add(&mut self, process: ProcessKey, stack: StackId, meter: Metered, counters: Counters) {
+    pub(super) fn add(
+        &mut self,
+        process: ProcessKey,
+        stack: StackId,
+        meter: Metered,
+        counters: Counters,
+    ) {
         let key = (process, stack, meter);
         self.changes.entry(key).or_default().add(counters);
     }
 
-    /// A process was measured.
-    pub fn census(&mut self, census: Census) {
-        self.censuses.push(census);
-    }
-
-    /// Something became of a process.
-    pub fn lifecycle(&mut self, lifecycle: Lifecycle) {
-        self.lifecycles.push(lifecycle);
-    }
-
-    /// Something was not measured, so many times.
-    pub fn lose(&mut self, loss: Loss, times: u64) {
-        self.losses.add(loss, times);
-    }
-
     /// Closes the interval and begins a new one. The same input gives the same interval, however
     /// it was ordered within the interval.
-    pub fn take(&mut self, start: Duration, end: Duration) -> Interval {
+    pub(super) fn take(&mut self, start: Duration, end: Duration) -> Interval {
         let mut changes: Vec<_> = (self.changes.drain())
             .filter(|(_, counters)| *counters != Counters::default())
             .map(|((process, stack, meter), counters)| Change {
@@ -52,17 +36,11 @@ impl Collector {
             })
             .collect();
         changes.sort_unstable_by_key(|change| (change.process, change.stack, change.meter));
-        let mut censuses = std::mem::take(&mut self.censuses);
-        censuses.sort_by_key(|census| (census.process, census.time));
-        let mut lifecycles = std::mem::take(&mut self.lifecycles);
-        lifecycles.sort_by_key(|lifecycle| (lifecycle.time, lifecycle.process));
         Interval {
             start,
             end,
             changes,
-            censuses,
-            lifecycles,
-            losses: std::mem::take(&mut self.losses),
+            ..Interval::default()
         }
     }
 }
@@ -100,11 +78,9 @@ mod tests {
     #[test]
     fn a_new_interval_begins_empty() {
         let mut collector = Collector::default();
-        collector.census(Census::default());
-        collector.lose(Loss::RingFull, 3);
+        collector.add(ProcessKey(0), StackId(1), Metered::Block, got(5));
         let first = collector.take(Duration::ZERO, Duration::from_secs(1));
-        assert_eq!(first.losses.count(Loss::RingFull), 3);
-        assert_eq!(first.censuses.len(), 1);
+        assert_eq!(first.changes.len(), 1);
         let (start, end) = (Duration::from_secs(1), Duration::from_secs(2));
         let empty = Interval {
             start,

@@ -6,18 +6,18 @@ use crate::profile::StackId;
 
 /// What a system call changed.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Remapped {
+pub(super) struct Remapped {
     /// Bytes that the calling stack got.
-    pub got: u64,
+    pub(super) got: u64,
     /// Bytes that were given back, by the stack that had got them: an entry for each piece.
-    pub removed: Vec<(StackId, u64)>,
+    pub(super) removed: Vec<(StackId, u64)>,
 }
 
 /// The mappings that one process made while recording, each with the stack that made it.
 ///
 /// What was mapped before is not in it: to unmap that changes nothing.
 #[derive(Clone, Debug)]
-pub struct MappingLedger {
+pub(super) struct MappingLedger {
     page_size: u64,
     /// End and stack by start. Ranges are whole pages, disjoint and not empty.
     ranges: BTreeMap<u64, (u64, StackId)>,
@@ -27,7 +27,7 @@ pub struct MappingLedger {
 
 impl MappingLedger {
     /// An empty ledger. The kernel maps whole pages of this size.
-    pub fn new(page_size: u64) -> Self {
+    pub(super) fn new(page_size: u64) -> Self {
         Self {
             page_size: page_size.max(1),
             ranges: BTreeMap::new(),
@@ -37,13 +37,13 @@ impl MappingLedger {
 
     /// Says where the heap of `brk` ends now, if that is known.
     #[must_use]
-    pub fn with_break(mut self, program_break: Option<u64>) -> Self {
+    pub(super) fn with_break(mut self, program_break: Option<u64>) -> Self {
         self.program_break = program_break;
         self
     }
 
     /// `mmap` has mapped a range, over whatever was there.
-    pub fn map(&mut self, range: Range<u64>, stack: StackId) -> Remapped {
+    pub(super) fn map(&mut self, range: Range<u64>, stack: StackId) -> Remapped {
         let range = self.pages(range);
         let removed = self.remove(&range);
         self.insert(&range, stack);
@@ -54,7 +54,7 @@ impl MappingLedger {
     }
 
     /// `munmap` has unmapped a range.
-    pub fn unmap(&mut self, range: Range<u64>) -> Remapped {
+    pub(super) fn unmap(&mut self, range: Range<u64>) -> Remapped {
         let range = self.pages(range);
         Remapped {
             got: 0,
@@ -64,7 +64,7 @@ impl MappingLedger {
 
     /// `mremap` has shrunk, grown or moved a range. What remains belongs to the stack that made
     /// it; what comes on top, to the caller.
-    pub fn remap(&mut self, old: Range<u64>, new: Range<u64>, stack: StackId) -> Remapped {
+    pub(super) fn remap(&mut self, old: Range<u64>, new: Range<u64>, stack: StackId) -> Remapped {
         let (old, new) = (self.pages(old), self.pages(new));
         let kept = length(&old).min(length(&new));
         let kept_pieces = self.cut(&(old.start..old.start + kept));
@@ -84,7 +84,7 @@ impl MappingLedger {
     }
 
     /// `brk` has moved the end of the heap. As long as its old end is unknown, this only learns.
-    pub fn set_break(&mut self, new: u64, stack: StackId) -> Remapped {
+    pub(super) fn set_break(&mut self, new: u64, stack: StackId) -> Remapped {
         let Some(old) = self.program_break.replace(new) else {
             return Remapped::default();
         };
@@ -97,7 +97,8 @@ impl MappingLedger {
     }
 
     /// How many bytes are mapped.
-    pub fn live_bytes(&self) -> u64 {
+    #[cfg(test)]
+    fn live_bytes(&self) -> u64 {
         self.ranges
             .iter()
             .map(|(start, (end, _))| end - start)

@@ -20,12 +20,9 @@ mod tally;
 mod test_data;
 mod windows;
 
-pub use blocks::{Block, LiveBlocks};
 pub use books::Books;
-pub use collector::Collector;
 pub use estimate::Estimate;
 pub use findings::{Findings, GroupFinding, ProcessFinding, Site, Totals, findings};
-pub use mappings::{MappingLedger, Remapped};
 pub use metric::Metric;
 pub use selection::Selection;
 pub use tally::weigh;

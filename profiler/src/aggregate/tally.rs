@@ -117,21 +117,13 @@ impl Balance {
 
 /// What counters say of a metric.
 const fn of_metric(counters: &Counters, meter: Metered, metric: Metric) -> Balance {
+    let is_heap = !matches!(meter, Metered::Mapping | Metered::Page);
     let (got, given) = match (metric, meter) {
-        (
-            Metric::Retained,
-            Metered::Block | Metered::Pool | Metered::SampledBlock | Metered::SampledPool,
-        )
-        | (Metric::Mapped, Metered::Mapping) => (counters.bytes_in, counters.bytes_out),
-        (
-            Metric::Allocated,
-            Metered::Block | Metered::Pool | Metered::SampledBlock | Metered::SampledPool,
-        )
-        | (Metric::Resident, Metered::Page) => (counters.bytes_in, 0),
-        (
-            Metric::Allocations,
-            Metered::Block | Metered::Pool | Metered::SampledBlock | Metered::SampledPool,
-        ) => (counters.count_in, 0),
+        (Metric::Mapped, Metered::Mapping) => (counters.bytes_in, counters.bytes_out),
+        (Metric::Resident, Metered::Page) => (counters.bytes_in, 0),
+        (Metric::Retained, _) if is_heap => (counters.bytes_in, counters.bytes_out),
+        (Metric::Allocated, _) if is_heap => (counters.bytes_in, 0),
+        (Metric::Allocations, _) if is_heap => (counters.count_in, 0),
         _ => (0, 0),
     };
     Balance { got, given }

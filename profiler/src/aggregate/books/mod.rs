@@ -1,18 +1,19 @@
 //! The books of all processes: what each holds, and what changed during the current interval.
 
+mod desk;
+
 use std::{collections::HashMap, time::Duration};
 
-use profiler_common::loss::Loss;
-
+use self::desk::Desk;
 use super::{
-    Collector,
-    blocks::{Block, LiveBlocks},
-    mappings::{MappingLedger, Remapped},
-    pools::{PoolBook, pool_meter},
-    windows::{Share, Window, Windows},
+    blocks::LiveBlocks,
+    collector::Collector,
+    mappings::MappingLedger,
+    pools::PoolBook,
+    windows::{Window, Windows},
 };
 use crate::{
-    profile::{Counters, Interval, Losses, Metered, ProcessKey, StackId},
+    profile::{Interval, Losses, ProcessKey},
     source::{Event, SiteClass, What},
 };
 
@@ -43,6 +44,17 @@ impl Book {
         match class {
             SiteClass::Blocks => &mut self.block_windows,
             SiteClass::Pools => &mut self.pool_windows,
+        }
+    }
+
+    /// Holds an event back, if it is not known yet for how much it stands. Says whether it did.
+    fn hold_back(&mut self, event: &Event) -> bool {
+        match event.what {
+            What::BlockAllocated { .. } | What::BlockFreed { .. } => {
+                self.block_windows.hold_back(event)
+            }
+            What::PoolOpened { .. } => self.pool_windows.hold_back(event),
+            _ => false,
         }
     }
 }
@@ -77,8 +89,8 @@ impl Books {
         }
     }
 
-    /// Probes of a process that may still be open are closed at this time.
-    /// What was seen in them stands for so many times as much as by their weight alone.
+    /// Probes of a process that may still be open are closed at this time. What was seen in them
+    /// stands for so many times as much as by their weight alone.
     pub fn close_window(
         &mut self,
         process: ProcessKey,
@@ -86,11 +98,11 @@ impl Books {
         at: Duration,
         correction: f64,
     ) {
-        let Some(book) = self.by_process.get_mut(&process) else {
+        let Some(mut desk) = self.desk(process) else {
             return;
         };
-        for event in book.windows(class).close(at, correction) {
-            self.enter(&event);
+        for event in desk.book.windows(class).close(at, correction) {
+            desk.enter(&event);
         }
     }
 
@@ -108,161 +120,23 @@ impl Books {
 
     /// Enters what happened.
     pub fn apply(&mut self, event: &Event) {
-        let Some(book) = self.by_process.get_mut(&event.process) else {
+        let Some(mut desk) = self.desk(event.process) else {
             return;
         };
-        let is_held_back = match event.what {
-            What::BlockAllocated { .. } | What::BlockFreed { .. } => {
-                book.block_windows.hold_back(event)
-            }
-            What::PoolOpened { .. } => book.pool_windows.hold_back(event),
-            _ => false,
-        };
-        if !is_held_back {
-            self.enter(event);
+        if !desk.book.hold_back(event) {
+            desk.enter(event);
         }
     }
 
-    fn enter(&mut self, event: &Event) {
-        let process = event.process;
-        let Some(book) = self.by_process.get_mut(&process) else {
-            return;
-        };
-        match event.what {
-            What::BlockAllocated {
-                address,
-                size,
-                previous,
-                stack,
-            } => {
-                let share = book.block_windows.share(event.time);
-                self.free_block(process, previous);
-                self.allocate_block(process, address, (size, stack), share);
-            }
-            What::BlockFreed { address } => self.free_block(process, address),
-            What::PoolOpened {
-                address,
-                size_class,
-                stack,
-            } => {
-                if let Some(share) = book.pool_windows.share(event.time) {
-                    book.pools.opened(address, size_class, (stack, share));
-                    self.add(process, stack, pool_meter(share), sample());
-                }
-            }
-            What::Mapped {
-                address,
-                size,
-                stack,
-                origin: _,
-            } => {
-                let change = book.mappings.map(range(address, size), stack);
-                self.remapped(process, stack, &change);
-            }
-            What::Unmapped { address, size } => {
-                let change = book.mappings.unmap(range(address, size));
-                self.remapped(process, StackId::ROOT, &change);
-            }
-            What::Remapped {
-                address,
-                size,
-                previous,
-                previous_size,
-                stack,
-            } => {
-                let (old, new) = (range(previous, previous_size), range(address, size));
-                let change = book.mappings.remap(old, new, stack);
-                self.remapped(process, stack, &change);
-            }
-            What::BreakMoved { address, stack } => {
-                let change = book.mappings.set_break(address, stack);
-                self.remapped(process, stack, &change);
-            }
-            What::PagesTouched { pages, stack } => {
-                let touched = Counters {
-                    bytes_in: pages.saturating_mul(self.page_size),
-                    count_in: pages,
-                    ..sample()
-                };
-                self.add(process, stack, Metered::Page, touched);
-            }
-        }
-    }
-
-    fn allocate_block(
-        &mut self,
-        process: ProcessKey,
-        address: u64,
-        (size, stack): (u64, StackId),
-        share: Option<Share>,
-    ) {
-        // Whatever was here before is gone, also if what is here now does not count.
-        self.free_block(process, address);
-        let (Some(share), Some(book)) = (share, self.by_process.get_mut(&process)) else {
-            return;
-        };
-        let block = Block {
-            size,
-            stack,
-            copies: share.copies,
-            is_sampled: share.is_sampled,
-        };
-        let is_followed = book.blocks.allocate(address, block);
-        let copies = u64::from(block.copies);
-        let got = Counters {
-            bytes_in: size.saturating_mul(copies),
-            count_in: copies,
-            ..sample()
-        };
-        self.add(process, stack, block_meter(&block), got);
-        if !is_followed {
-            // It would count as retained for ever.
-            self.losses.add(Loss::LiveTableFull, 1);
-            self.given_back(process, block);
-        }
-    }
-
-    fn free_block(&mut self, process: ProcessKey, address: u64) {
-        let freed = self
-            .by_process
-            .get_mut(&process)
-            .and_then(|book| book.blocks.free(address));
-        if let Some(block) = freed {
-            self.given_back(process, block);
-        }
-    }
-
-    fn given_back(&mut self, process: ProcessKey, block: Block) {
-        let copies = u64::from(block.copies);
-        let back = Counters {
-            bytes_out: block.size.saturating_mul(copies),
-            count_out: copies,
-            ..Counters::default()
-        };
-        self.add(process, block.stack, block_meter(&block), back);
-    }
-
-    fn remapped(&mut self, process: ProcessKey, stack: StackId, change: &Remapped) {
-        if change.got > 0 {
-            let got = Counters {
-                bytes_in: change.got,
-                count_in: 1,
-                ..sample()
-            };
-            self.add(process, stack, Metered::Mapping, got);
-        }
-        for (owner, bytes) in &change.removed {
-            let back = Counters {
-                bytes_out: *bytes,
-                count_out: 1,
-                ..Counters::default()
-            };
-            self.add(process, *owner, Metered::Mapping, back);
-        }
-    }
-
-    fn add(&mut self, process: ProcessKey, stack: StackId, meter: Metered, counters: Counters) {
-        self.collector.add(process, stack, meter, counters);
+    /// The desk of a process, if it has a book.
+    fn desk(&mut self, process: ProcessKey) -> Option<Desk<'_>> {
+        Some(Desk {
+            process,
+            page_size: self.page_size,
+            book: self.by_process.get_mut(&process)?,
+            collector: &mut self.collector,
+            losses: &mut self.losses,
+        })
     }
 
     /// Looks at the pools that a process opened while recording. `read` gets their addresses, and
@@ -293,17 +167,16 @@ impl Books {
         process: ProcessKey,
         is_dead: impl FnOnce(&[(u64, u64)]) -> Vec<bool>,
     ) {
-        let Some(book) = self.by_process.get(&process) else {
+        let Some(mut desk) = self.desk(process) else {
             return;
         };
-        let blocks: Vec<(u64, u64)> = book
-            .blocks
+        let blocks: Vec<(u64, u64)> = (desk.book.blocks)
             .iter()
             .map(|(address, block)| (address, block.size))
             .collect();
         for ((address, _), dead) in blocks.iter().zip(is_dead(&blocks)) {
             if dead {
-                self.free_block(process, *address);
+                desk.free_block(*address);
             }
         }
     }
@@ -317,27 +190,6 @@ impl Books {
     pub fn take_interval(&mut self, start: Duration, end: Duration) -> Interval {
         self.collector.take(start, end)
     }
-}
-
-/// The meter of a block.
-const fn block_meter(block: &Block) -> Metered {
-    if block.is_sampled {
-        Metered::SampledBlock
-    } else {
-        Metered::Block
-    }
-}
-
-/// The counters of one observation that has counted nothing yet.
-fn sample() -> Counters {
-    Counters {
-        samples: 1,
-        ..Counters::default()
-    }
-}
-
-fn range(address: u64, size: u64) -> std::ops::Range<u64> {
-    address..address.saturating_add(size)
 }
 
 #[cfg(test)]

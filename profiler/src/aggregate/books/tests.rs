@@ -1,6 +1,7 @@
 //! Small stories of blocks and mappings, as the books tell them.
 
 use super::*;
+use crate::profile::{Counters, Metered, StackId};
 
 const PROCESS: ProcessKey = ProcessKey(0);
 const STACK: StackId = StackId(7);

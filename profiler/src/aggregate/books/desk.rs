@@ -1,0 +1,178 @@
+//! How events of one process are entered: its book is looked up once, and then written to.
+
+use profiler_common::loss::Loss;
+
+use super::{
+    super::{
+        blocks::Block, collector::Collector, mappings::Remapped, pools::pool_meter, windows::Share,
+    },
+    Book,
+};
+use crate::{
+    profile::{Counters, Losses, Metered, ProcessKey, StackId},
+    source::{Event, What},
+};
+
+/// The book of one process, open to be written to.
+pub(super) struct Desk<'a> {
+    pub(super) process: ProcessKey,
+    pub(super) page_size: u64,
+    pub(super) book: &'a mut Book,
+    pub(super) collector: &'a mut Collector,
+    pub(super) losses: &'a mut Losses,
+}
+
+impl Desk<'_> {
+    /// Enters what happened.
+    pub(super) fn enter(&mut self, event: &Event) {
+        match event.what {
+            What::BlockAllocated {
+                address,
+                size,
+                previous,
+                stack,
+            } => {
+                let share = self.book.block_windows.share(event.time);
+                self.free_block(previous);
+                self.allocate_block(address, (size, stack), share);
+            }
+            What::BlockFreed { address } => self.free_block(address),
+            What::PoolOpened {
+                address,
+                size_class,
+                stack,
+            } => {
+                if let Some(share) = self.book.pool_windows.share(event.time) {
+                    self.book.pools.opened(address, size_class, (stack, share));
+                    self.add(stack, pool_meter(share), sample());
+                }
+            }
+            What::Mapped {
+                address,
+                size,
+                stack,
+                origin: _,
+            } => {
+                let change = self.book.mappings.map(range(address, size), stack);
+                self.remapped(stack, &change);
+            }
+            What::Unmapped { address, size } => {
+                let change = self.book.mappings.unmap(range(address, size));
+                self.remapped(StackId::ROOT, &change);
+            }
+            What::Remapped {
+                address,
+                size,
+                previous,
+                previous_size,
+                stack,
+            } => {
+                let (old, new) = (range(previous, previous_size), range(address, size));
+                let change = self.book.mappings.remap(old, new, stack);
+                self.remapped(stack, &change);
+            }
+            What::BreakMoved { address, stack } => {
+                let change = self.book.mappings.set_break(address, stack);
+                self.remapped(stack, &change);
+            }
+            What::PagesTouched { pages, stack } => {
+                let touched = Counters {
+                    bytes_in: pages.saturating_mul(self.page_size),
+                    count_in: pages,
+                    ..sample()
+                };
+                self.add(stack, Metered::Page, touched);
+            }
+        }
+    }
+
+    fn allocate_block(
+        &mut self,
+        address: u64,
+        (size, stack): (u64, StackId),
+        share: Option<Share>,
+    ) {
+        // Whatever was here before is gone, also if what is here now does not count.
+        self.free_block(address);
+        let Some(share) = share else { return };
+        let block = Block {
+            size,
+            stack,
+            copies: share.copies,
+            is_sampled: share.is_sampled,
+        };
+        let is_followed = self.book.blocks.allocate(address, block);
+        let copies = u64::from(block.copies);
+        let got = Counters {
+            bytes_in: size.saturating_mul(copies),
+            count_in: copies,
+            ..sample()
+        };
+        self.add(stack, block_meter(&block), got);
+        if !is_followed {
+            // It would count as retained for ever.
+            self.losses.add(Loss::LiveTableFull, 1);
+            self.given_back(block);
+        }
+    }
+
+    pub(super) fn free_block(&mut self, address: u64) {
+        if let Some(block) = self.book.blocks.free(address) {
+            self.given_back(block);
+        }
+    }
+
+    fn given_back(&mut self, block: Block) {
+        let copies = u64::from(block.copies);
+        let back = Counters {
+            bytes_out: block.size.saturating_mul(copies),
+            count_out: copies,
+            ..Counters::default()
+        };
+        self.add(block.stack, block_meter(&block), back);
+    }
+
+    fn remapped(&mut self, stack: StackId, change: &Remapped) {
+        if change.got > 0 {
+            let got = Counters {
+                bytes_in: change.got,
+                count_in: 1,
+                ..sample()
+            };
+            self.add(stack, Metered::Mapping, got);
+        }
+        for (owner, bytes) in &change.removed {
+            let back = Counters {
+                bytes_out: *bytes,
+                count_out: 1,
+                ..Counters::default()
+            };
+            self.add(*owner, Metered::Mapping, back);
+        }
+    }
+
+    fn add(&mut self, stack: StackId, meter: Metered, counters: Counters) {
+        self.collector.add(self.process, stack, meter, counters);
+    }
+}
+
+/// The meter of a block.
+const fn block_meter(block: &Block) -> Metered {
+    if block.is_sampled {
+        Metered::SampledBlock
+    } else {
+        Metered::Block
+    }
+}
+
+/// The counters of one observation that has counted nothing yet.
+fn sample() -> Counters {
+    Counters {
+        samples: 1,
+        ..Counters::default()
+    }
+}
+
+fn range(address: u64, size: u64) -> std::ops::Range<u64> {
+    address..address.saturating_add(size)
+}
