@@ -27,7 +27,7 @@ struct Seen {
 #[track_caller]
 fn watch(command: &mut Command) -> Seen {
     let mut program = Program::spawn(command);
-    let heaptide = Heaptide::attach_with(&program, &["--max-overhead", "100"]);
+    let heaptide = Heaptide::attach(&program);
     let large = LARGE.map(|(order, line)| (program.ask(order), line));
     let small = program.ask("small");
     let report = heaptide.stop().report();

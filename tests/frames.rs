@@ -10,9 +10,6 @@ use crate::support::{
     report::{Frame, Site},
 };
 
-/// All probes stay open: the budget is no part of these tests.
-const EVERYTHING: [&str; 2] = ["--max-overhead", "100"];
-
 /// A frame as the interpreter knows it: its name, file and line.
 type Known = (String, String, u32);
 
@@ -36,7 +33,7 @@ fn retains(site: &Site, count: u64, size: u64) -> bool {
 fn odd_frames_are_named_as_the_interpreter_names_them() {
     for python in pythons() {
         let mut program = Program::start(&python, "keeps_in_odd_frames");
-        let heaptide = Heaptide::attach_with(&program, &EVERYTHING);
+        let heaptide = Heaptide::attach(&program);
         let stacks: BTreeMap<String, Vec<Known>> = program.ask("everything");
         let ended = heaptide.stop();
         let report = ended.report();
@@ -69,7 +66,7 @@ fn threads_are_followed_however_many_there_are_and_however_short_they_live() {
     ];
     for python in pythons() {
         let mut program = Program::start(&python, "keeps_in_many_threads");
-        let heaptide = Heaptide::attach_with(&program, &EVERYTHING);
+        let heaptide = Heaptide::attach(&program);
         for (order, _, count) in ORDERS {
             program.step(&format!("{order} {count}"));
         }
@@ -104,7 +101,7 @@ fn what_a_subinterpreter_keeps_counts_for_a_line_inside_or_for_the_one_that_runs
         let mut program = Program::start(&python, "keeps_in_subinterpreter");
         let is_there: bool = program.ask("create");
         assert!(is_there, "{python:?}");
-        let heaptide = Heaptide::attach_with(&program, &EVERYTHING);
+        let heaptide = Heaptide::attach(&program);
         program.step("keep");
         program.step("thread");
         let report = heaptide.stop().report();

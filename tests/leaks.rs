@@ -2,9 +2,6 @@
 
 use crate::support::{Heaptide, Program, Python, Report, host::pythons, program::place};
 
-/// All probes stay open: the budget is no part of these tests.
-const EVERYTHING: [&str; 2] = ["--max-overhead", "100"];
-
 /// Whether a figure is as large as expected, but for so many percent of it.
 fn is_near(figure: u64, expected: u64, percent: u64) -> bool {
     figure.abs_diff(expected) * 100 <= expected * percent
@@ -12,7 +9,7 @@ fn is_near(figure: u64, expected: u64, percent: u64) -> bool {
 
 /// Lets a program do something while heaptide watches.
 fn watch(program: &mut Program, orders: &[&str]) -> Report {
-    let heaptide = Heaptide::attach_with(program, &EVERYTHING);
+    let heaptide = Heaptide::attach(program);
     for order in orders {
         program.step(order);
     }
@@ -23,7 +20,7 @@ fn watch(program: &mut Program, orders: &[&str]) -> Report {
 fn large_blocks_that_are_kept_are_told_from_those_that_are_dropped() {
     for python in pythons() {
         let mut program = Program::start(&python, "keeps_large_strings");
-        let heaptide = Heaptide::attach_with(&program, &EVERYTHING);
+        let heaptide = Heaptide::attach(&program);
         let mut held: u64 = 0;
         for _ in 0..20 {
             held = program.ask("handle");
@@ -118,7 +115,7 @@ fn what_grows_in_place_counts_once() {
     const SLACK: u64 = 4096;
     for python in pythons() {
         let mut program = Program::start(&python, "grows_in_place");
-        let heaptide = Heaptide::attach_with(&program, &EVERYTHING);
+        let heaptide = Heaptide::attach(&program);
         let sizes = ["list", "bytearray"].map(|kind| (kind, program.ask::<u64>(kind)));
         let report = heaptide.stop().report();
         report.expect_no_losses();

@@ -15,7 +15,7 @@ use crate::support::{
 #[track_caller]
 fn check(program: &mut Program, pid: u32) -> Report {
     let id = pid.to_string();
-    let heaptide = Heaptide::record("attach", &[&id, "--max-overhead", "100"]);
+    let heaptide = Heaptide::record("attach", &[&id]);
     let held: u64 = program.ask("handle");
     let report = heaptide.stop().report();
     report.expect_no_losses();
@@ -205,7 +205,7 @@ fn two_versions_in_one_tree_are_told_apart() {
     let child = child.map(|path| path.display().to_string());
     let child: Vec<&str> = child.iter().map(String::as_str).collect();
     let mut program = Program::start_with(&parent, "starts_another", &child);
-    let flags = ["--verbose", "--max-overhead", "100"];
+    let flags = ["--verbose"];
     let mut heaptide = Heaptide::attach_with(&program, &flags);
     let child: u32 = program.ask("start");
     heaptide.wait_for(&format!(

@@ -274,7 +274,7 @@ fn a_report_is_the_same_whenever_it_is_made() {
 fn older_kernels_take_one_probe_at_a_time() {
     for python in pythons() {
         let mut program = Program::start(&python, "keeps_large_strings");
-        let flags = ["--single-site-links", "--max-overhead", "100"];
+        let flags = ["--single-site-links"];
         let heaptide = Heaptide::attach_with(&program, &flags);
         let held: u64 = program.ask("handle");
         let report = heaptide.stop().report();

@@ -19,7 +19,7 @@ fn lines_are_right_where_code_was_compiled_while_it_ran() {
             continue;
         }
         program.step("warm_up");
-        let heaptide = Heaptide::attach_with(&program, &["--max-overhead", "100"]);
+        let heaptide = Heaptide::attach(&program);
         program.step("keep");
         let report = heaptide.stop().report();
         let expected = [("makes", 200 * 10_000), ("keeps more", 100 * 20_000)];
@@ -44,7 +44,7 @@ fn without_a_gil_threads_are_told_apart_and_what_is_hidden_is_said() {
     }
     for python in find("3.13t") {
         let mut program = Program::start(&python, "maps_in_threads");
-        let heaptide = Heaptide::attach_with(&program, &["--max-overhead", "100"]);
+        let heaptide = Heaptide::attach(&program);
         let mapped: u64 = program.ask("threads");
         program.step("ask");
         let report = heaptide.stop().report();
