@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     Heaptide, Program, Python, Report,
-    host::{can_record, find, has, pythons, skip},
+    host::{can_record, has, pythons, skip, two_builds},
     program::{place, script},
     report::Site,
 };
@@ -96,19 +96,6 @@ impl Seen {
     }
 }
 
-/// One interpreter in a shared library, and one that is static, stripped and optimized.
-#[track_caller]
-fn two() -> Vec<Python> {
-    if !can_record() {
-        return Vec::new();
-    }
-    let names = ["3.11 of the distribution", "3.12 of pyenv"];
-    let found = ["3.11", "3.12"].into_iter().flat_map(find);
-    found
-        .filter(|python| names.contains(&python.name.as_str()))
-        .collect()
-}
-
 /// The program, run with this variable.
 fn with(python: &Python, name: &str, value: &str) -> Command {
     let mut command = python.command();
@@ -122,7 +109,7 @@ fn debug_hooks_add_their_own_bytes_and_no_more() {
         let seen = watch(&mut with(&python, "PYTHONMALLOC", "debug"));
         seen.expect_large().expect_small().expect_no_notes();
     }
-    for python in two() {
+    for python in two_builds() {
         let seen = watch(&mut with(&python, "PYTHONMALLOC", "pymalloc_debug"));
         seen.expect_large().expect_small().expect_no_notes();
     }
@@ -131,7 +118,7 @@ fn debug_hooks_add_their_own_bytes_and_no_more() {
 /// Small objects are not probed there, so there is a note in the place of a figure.
 #[test]
 fn where_all_comes_from_malloc_large_blocks_are_measured_and_small_ones_are_said_not_to_be() {
-    for python in two() {
+    for python in two_builds() {
         for setting in ["malloc", "malloc_debug"] {
             let seen = watch(&mut with(&python, "PYTHONMALLOC", setting));
             seen.expect_large().expect_large_only();
@@ -141,7 +128,7 @@ fn where_all_comes_from_malloc_large_blocks_are_measured_and_small_ones_are_said
 
 #[test]
 fn tracemalloc_does_not_count_twice() {
-    for python in two() {
+    for python in two_builds() {
         let seen = watch(&mut with(&python, "PYTHONTRACEMALLOC", "1"));
         // Its records come from malloc, so a slow machine may have to keep to the budget.
         seen.expect_large().expect_small();
@@ -163,7 +150,7 @@ fn functions_that_pass_requests_on_do_not_count_twice() {
     assert!(compiled.unwrap().success());
     let start = "import ctypes, runpy, sys; ctypes.PyDLL(sys.argv[1]).forward(); \
                  sys.path.insert(0, sys.argv[2]); runpy.run_path(sys.argv[3])";
-    for python in two() {
+    for python in two_builds() {
         let program = script("keeps_all_sizes");
         let mut command = python.command();
         command.args(["-c", start]).arg(&library);
@@ -190,7 +177,7 @@ fn jemalloc_in_front_of_the_c_library_is_measured() {
     let Some(library) = library("libjemalloc.so.2") else {
         return;
     };
-    for python in two() {
+    for python in two_builds() {
         let seen = watch(&mut with(&python, "LD_PRELOAD", &library));
         seen.expect_large().expect_small().expect_no_notes();
     }
@@ -203,7 +190,7 @@ fn mimalloc_in_front_of_the_c_library_is_said_to_hide_large_blocks() {
     let Some(library) = library("libmimalloc.so.2") else {
         return;
     };
-    for python in two() {
+    for python in two_builds() {
         let seen = watch(&mut with(&python, "LD_PRELOAD", &library));
         let small_alone = seen.expect_small();
         small_alone.expect_note("blocks over 512 bytes are not measured");

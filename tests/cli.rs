@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::support::{
     Heaptide, Program, Report,
     heaptide::{binary, heaptide, output},
-    host::{can_record, has, old_python, python},
+    host::{TOO_OLD, can_record, has, old_python, python},
     program::script,
     screen,
 };
@@ -140,7 +140,7 @@ fn an_old_python_is_refused_by_its_version() {
     if !can_record() {
         return;
     }
-    for version in ["2.7", "3.6", "3.7"] {
+    for version in TOO_OLD {
         let Some(python) = old_python(version) else {
             continue;
         };

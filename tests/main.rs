@@ -7,11 +7,12 @@
 mod builds;
 mod cli;
 mod frames;
-mod leaks;
 mod mappings;
+mod matrix;
 mod places;
 mod processes;
 mod robust;
 mod run;
 mod support;
 mod versions;
+mod windows;

@@ -1,13 +1,8 @@
 //! Address space is known to the byte, whichever way it was got and given back.
 
-use crate::support::{
-    Heaptide, Program, Report,
-    host::{python, pythons},
-    program::place,
-};
+use crate::support::{Heaptide, Program, Report, host::python, program::place};
 
 const PAGE: u64 = 4096;
-const MIB: u64 = 1 << 20;
 
 /// What was found after some orders, and what the program says that each of them left.
 struct Watched {
@@ -38,18 +33,6 @@ impl Watched {
         self.report
             .find(&place("maps_memory", comment))
             .map_or(0, |site| site.mapped)
-    }
-}
-
-#[test]
-fn a_gibibyte_that_is_kept_is_told_from_one_that_is_dropped() {
-    for python in pythons() {
-        let mut program = Program::start(&python, "maps_memory");
-        let watched = Watched::new(&mut program, &["drop", "keep", "drop"]);
-        assert_eq!(watched.at("keeps"), 1024 * MIB, "{python:?}");
-        assert_eq!(watched.at("drops"), 0, "{python:?}");
-        assert_eq!(watched.process, watched.grown, "{python:?}");
-        assert_eq!(watched.report.totals.mapped, watched.process, "{python:?}");
     }
 }
 

@@ -4,47 +4,6 @@ use crate::support::{
     Heaptide, Program, Report, heaptide::heaptide, host::python, program::place, report::Process,
 };
 
-/// Forks the three workers of `forks_workers`, and waits until heaptide measures them.
-fn fork(program: &mut Program, heaptide: &mut Heaptide) -> Vec<u32> {
-    let workers: Vec<u32> = program.ask("fork");
-    for pid in &workers {
-        heaptide.wait_for(&format!("process {pid} is measured"));
-    }
-    workers
-}
-
-#[test]
-fn each_forked_worker_has_its_own_figures() {
-    let Some(python) = python() else {
-        return;
-    };
-    let mut program = Program::start(&python, "forks_workers");
-    let mut heaptide = Heaptide::attach_with(&program, &["--verbose"]);
-    let workers = fork(&mut program, &mut heaptide);
-    program.step("work");
-    let report = heaptide.stop().report();
-    for ((pid, line), size) in workers
-        .iter()
-        .zip(["first", "second", "third"])
-        .zip([1, 2, 3])
-    {
-        let site = report.site(&place("forks_workers", line));
-        assert_eq!(site.pids, [*pid], "{line}");
-        assert!(
-            site.retained().abs_diff(size * 1_000_000) < 4096,
-            "{site:?}"
-        );
-        let process = report.process(*pid);
-        assert_eq!(process.parent, program.pid());
-        assert!(process.retained.estimate >= site.retained(), "{process:?}");
-        assert!(
-            process.retained.estimate < site.retained() + 100_000,
-            "{process:?}"
-        );
-    }
-    assert!(report.process(program.pid()).retained.estimate < 100_000);
-}
-
 #[test]
 fn workers_that_were_forked_before_are_found() {
     let Some(python) = python() else {

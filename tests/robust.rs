@@ -10,7 +10,7 @@ use crate::support::{
     Heaptide, Program, Report,
     disk::SmallDisk,
     heaptide::{Output, binary, heaptide, output},
-    host::{has, python, pythons},
+    host::{has, python, two_builds},
     program::place,
 };
 
@@ -272,7 +272,7 @@ fn a_report_is_the_same_whenever_it_is_made() {
 
 #[test]
 fn older_kernels_take_one_probe_at_a_time() {
-    for python in pythons() {
+    for python in two_builds() {
         let mut program = Program::start(&python, "keeps_large_strings");
         let flags = ["--single-site-links"];
         let heaptide = Heaptide::attach_with(&program, &flags);

@@ -54,6 +54,9 @@ fn copy_programs(root: &Path) {
 /// The versions that heaptide measures; a host that is to run all tests has each of them.
 const SUPPORTED: [&str; 8] = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15"];
 
+/// The versions that heaptide refuses.
+pub(crate) const TOO_OLD: [&str; 3] = ["2.7", "3.6", "3.7"];
+
 /// The capabilities that recording needs: to load programs, to watch events, and to trace.
 const CAPABILITIES: [(u32, &str); 3] =
     [(39, "CAP_BPF"), (38, "CAP_PERFMON"), (19, "CAP_SYS_PTRACE")];
@@ -108,6 +111,36 @@ pub(crate) fn pythons() -> Vec<Python> {
     }
     let versions = SUPPORTED.iter();
     versions.flat_map(|version| find(version)).collect()
+}
+
+/// Every interpreter of the list that is supported in any way, in its order. Empty where heaptide
+/// cannot record.
+#[track_caller]
+pub(crate) fn every_python() -> Vec<Python> {
+    if !can_record() {
+        return Vec::new();
+    }
+    let (found, missing): (Vec<_>, Vec<_>) = listed()
+        .into_iter()
+        .filter(|python| !TOO_OLD.contains(&python.version.as_str()))
+        .partition(Python::is_here);
+    for python in missing {
+        skip(&format!("there is no CPython {}", python.name));
+    }
+    found
+}
+
+/// One interpreter in a shared library, and one that is static, stripped and optimized.
+#[track_caller]
+pub(crate) fn two_builds() -> Vec<Python> {
+    if !can_record() {
+        return Vec::new();
+    }
+    let names = ["3.11 of the distribution", "3.12 of pyenv"];
+    let found = ["3.11", "3.12"].into_iter().flat_map(find);
+    found
+        .filter(|python| names.contains(&python.name.as_str()))
+        .collect()
 }
 
 /// The newest interpreter to measure in the root of this host; `None` where heaptide cannot
@@ -170,6 +203,16 @@ fn listed() -> Vec<Python> {
 }
 
 impl Python {
+    /// Whether it runs without a lock around all of it, and allocates with mimalloc.
+    pub(crate) fn is_free_threaded(&self) -> bool {
+        self.version.ends_with('t')
+    }
+
+    /// Whether it was built with assertions, which guard each block by bytes around it.
+    pub(crate) fn has_assertions(&self) -> bool {
+        self.version.ends_with('d')
+    }
+
     /// Whether it is on this host.
     fn is_here(&self) -> bool {
         !self.path.as_os_str().is_empty()

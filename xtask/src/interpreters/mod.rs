@@ -56,6 +56,8 @@ pub(crate) fn run(options: &Options, is_strict: bool) -> Result<()> {
 struct Interpreter {
     version: &'static str,
     source: Source,
+    /// Whether the everyday run has live processes of it; they take seconds for each test.
+    is_everyday: bool,
 }
 
 /// Where an interpreter comes from.
@@ -65,6 +67,8 @@ enum Source {
     Pyenv,
     /// The distribution's package: static, stripped, built with PGO and LTO.
     Distribution(&'static str),
+    /// The distribution's build with assertions, which is not optimised.
+    Debug(&'static str),
     /// Debian's unstable branch, in a root of its own: the same, by a newer compiler.
     Sid,
     /// Debian's sources, compiled to run without a GIL.
@@ -72,44 +76,44 @@ enum Source {
 }
 
 /// All of them. The tests choose among them by version.
-const INTERPRETERS: [Interpreter; 14] = [
-    from_pyenv("2.7"),
-    from_pyenv("3.6"),
-    from_pyenv("3.7"),
-    from_pyenv("3.8"),
-    from_pyenv("3.9"),
-    from_pyenv("3.10"),
-    from_pyenv("3.11"),
-    Interpreter {
-        version: "3.11",
-        source: Source::Distribution("/usr/bin/python3.11"),
-    },
-    from_pyenv("3.12"),
-    from_pyenv("3.13"),
-    from_sid("3.13"),
-    from_sid("3.14"),
-    from_sid("3.15"),
-    Interpreter {
-        version: "3.13t",
-        source: Source::FreeThreaded,
-    },
+///
+/// The everyday run leaves out what differs from those next to it in nothing that only a kernel
+/// shows.
+const INTERPRETERS: [Interpreter; 15] = [
+    new("2.7", Source::Pyenv),
+    new("3.6", Source::Pyenv),
+    new("3.7", Source::Pyenv),
+    new("3.8", Source::Pyenv),
+    new("3.9", Source::Pyenv).seldom(),
+    new("3.10", Source::Pyenv),
+    new("3.11", Source::Pyenv).seldom(),
+    new("3.11", Source::Distribution("/usr/bin/python3.11")),
+    new("3.11d", Source::Debug("/usr/bin/python3.11d")).seldom(),
+    new("3.12", Source::Pyenv),
+    new("3.13", Source::Pyenv).seldom(),
+    new("3.13", Source::Sid),
+    new("3.14", Source::Sid),
+    new("3.15", Source::Sid),
+    new("3.13t", Source::FreeThreaded),
 ];
 
-const fn from_pyenv(version: &'static str) -> Interpreter {
+const fn new(version: &'static str, source: Source) -> Interpreter {
     Interpreter {
         version,
-        source: Source::Pyenv,
-    }
-}
-
-const fn from_sid(version: &'static str) -> Interpreter {
-    Interpreter {
-        version,
-        source: Source::Sid,
+        source,
+        is_everyday: true,
     }
 }
 
 impl Interpreter {
+    /// The same, left out of the everyday run.
+    const fn seldom(self) -> Self {
+        Self {
+            is_everyday: false,
+            ..self
+        }
+    }
+
     /// Whether getting it takes minutes.
     fn is_compiled(&self) -> bool {
         self.source == Source::FreeThreaded
@@ -118,10 +122,14 @@ impl Interpreter {
 
 impl fmt::Display for Interpreter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { version, source } = self;
+        let Self {
+            version, source, ..
+        } = self;
         match source {
             Source::Pyenv => write!(f, "{version} of pyenv"),
-            Source::Distribution(_) => write!(f, "{version} of the distribution"),
+            Source::Distribution(_) | Source::Debug(_) => {
+                write!(f, "{version} of the distribution")
+            }
             Source::Sid => write!(f, "{version} of Debian sid"),
             Source::FreeThreaded => write!(f, "{version} from source"),
         }
@@ -155,18 +163,15 @@ pub(crate) fn list(which: Which) -> String {
     wanted.map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// A version that differs from those next to it in nothing that only a kernel shows. Tests on live
-/// processes take seconds for each interpreter.
-const BETWEEN_OTHERS: &str = "3.9";
-
 /// What of a list is tested on live processes.
 pub(crate) fn live(which: Which, list: &str) -> String {
-    let is_wanted = |line: &&str| {
-        let version = line.split('\t').nth(1);
-        which == Which::All || version != Some(BETWEEN_OTHERS)
+    let is_seldom = |line: &&str| {
+        let seldom = INTERPRETERS.iter().filter(|it| !it.is_everyday);
+        let mut names = seldom.map(ToString::to_string);
+        names.any(|name| line.split('\t').next() == Some(&name))
     };
     list.lines()
-        .filter(is_wanted)
+        .filter(|line| which == Which::All || !is_seldom(line))
         .collect::<Vec<_>>()
         .join("\n")
 }
@@ -185,7 +190,7 @@ fn place(interpreter: &Interpreter) -> Option<[PathBuf; 2]> {
     let here = PathBuf::new();
     let (path, root) = match interpreter.source {
         Source::Pyenv => (pyenv(interpreter.version)?, here),
-        Source::Distribution(path) => (path.into(), here),
+        Source::Distribution(path) | Source::Debug(path) => (path.into(), here),
         Source::Sid => {
             let path = format!("/usr/bin/python{}", interpreter.version);
             (path.into(), sid::root())
@@ -274,15 +279,25 @@ mod tests {
     }
 
     #[test]
-    fn of_versions_that_are_much_alike_an_everyday_run_measures_the_outer_ones() {
+    fn an_everyday_run_has_each_feature_release_but_not_each_build() {
         let versions = |which| {
             let list = live(which, &list(which));
             let versions = list.lines().filter_map(|line| line.split('\t').nth(1));
             versions.map(str::to_owned).collect::<Vec<_>>()
         };
-        let is_there = |which, version: &str| versions(which).iter().any(|it| it == version);
-        assert!(is_there(Which::Quick, "3.8") && is_there(Which::Quick, "3.10"));
-        assert!(!is_there(Which::Quick, "3.9") && is_there(Which::All, "3.9"));
+        let count = |which, version| versions(which).iter().filter(|it| *it == version).count();
+        for version in ["3.8", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15"] {
+            assert_eq!(count(Which::Quick, version), 1, "{version}");
+        }
+        assert_eq!(
+            [count(Which::Quick, "3.9"), count(Which::All, "3.9")],
+            [0, 1]
+        );
+        assert_eq!(
+            [count(Which::Quick, "3.11d"), count(Which::All, "3.11d")],
+            [0, 1]
+        );
+        assert_eq!(count(Which::All, "3.13"), 2);
     }
 
     #[test]
