@@ -13,11 +13,16 @@ use crate::{
 };
 
 /// What the tests need beside the toolchain of the kernel half, which `build-ebpf` knows.
-const PACKAGES: [Package; 7] = [
+const PACKAGES: [Package; 8] = [
     // A C compiler, for SQLite and for the headers of interpreters.
     Package {
         name: "gcc",
         file: "/usr/bin/cc",
+    },
+    // And one for C++, for the fuzzer.
+    Package {
+        name: "g++",
+        file: "/usr/bin/c++",
     },
     Package {
         name: "git",
@@ -101,6 +106,8 @@ fn unit(list: &str) -> Result<()> {
             "profiler-ebpf",
             "--exclude",
             "integration-tests",
+            "--exclude",
+            "heaptide-fuzz",
         ])
         .hidden_env(interpreters::VARIABLE, list)
         .run()

@@ -251,3 +251,68 @@ fn half(bytes: &[u8], offset: u16) -> Option<u32> {
     let bytes = bytes.get(usize::from(offset)..)?.first_chunk()?;
     Some(u32::from_le_bytes(*bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*, sample::select};
+
+    use super::*;
+    use crate::{python::layouts::Layout, units::Pid};
+
+    /// A word of memory that means harm.
+    #[derive(Clone, Copy, Debug)]
+    enum Word {
+        /// It points into the memory, which is so small that objects overlap and refer to
+        /// themselves.
+        Inside(usize),
+        Any(u64),
+    }
+
+    fn word() -> impl Strategy<Value = Word> {
+        prop_oneof![
+            8 => (0usize..512).prop_map(Word::Inside),
+            // States of text, and lengths: small, huge, negative.
+            4 => (0u64..256).prop_map(Word::Any),
+            1 => select(vec![u64::MAX, 1 << 31, 1 << 63, 4096, (4 << 20) + 1]).prop_map(Word::Any),
+            1 => any::<u64>().prop_map(Word::Any),
+        ]
+    }
+
+    fn memory(words: &[Word]) -> Vec<u64> {
+        let mut memory = vec![0; words.len()];
+        let start = memory.as_ptr() as u64;
+        for (place, word) in memory.iter_mut().zip(words) {
+            *place = match word {
+                Word::Inside(offset) => start + *offset as u64,
+                Word::Any(value) => *value,
+            };
+        }
+        memory
+    }
+
+    proptest! {
+        #[test]
+        fn any_memory_is_read_as_code_or_refused(
+            words in vec(word(), 64),
+            row in select(Layout::all()),
+            is_code: bool,
+        ) {
+            let words = memory(&words);
+            let code_type = words[usize::from(row.code.object_type / 8)];
+            let layout = CodeLayout {
+                offsets: row.code,
+                code_type: if is_code { code_type } else { !code_type },
+            };
+            let memory = Memory::of(Pid(std::process::id()));
+            let address = words.as_ptr() as u64;
+            let found = CodeInfo::read(&memory, &layout, &row.interpreter, address, 0);
+            let refusal = Err(CodeError::NotCode { address });
+            prop_assert!(is_code || found == refusal);
+            if let Ok(code) = found {
+                prop_assert!(code.function.chars().count() <= TEXT_LIMIT);
+                prop_assert!(code.file.chars().count() <= TEXT_LIMIT);
+                code.line_at(0);
+            }
+        }
+    }
+}
