@@ -20,7 +20,7 @@ pub struct KernelLayout {
     pub task_tgid: u32,
     /// `task_struct.signal`.
     pub task_signal: u32,
-    /// `task_struct.thread.fsbase`: the thread pointer.
+    /// `task_struct.thread.fsbase` on x86-64: the thread pointer.
     pub task_thread_pointer: u32,
     /// `signal_struct.live`: how many threads live.
     pub signal_live: u32,

@@ -1,13 +1,10 @@
-//! The user registers of the target, as each kind of program sees them. All that depends on the
-//! processor architecture is here.
+//! The registers of x86-64.
 
 use core::{mem::offset_of, ptr};
 
-use aya_ebpf::{
-    bindings::{pt_regs, task_struct},
-    helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs},
-};
+use aya_ebpf::bindings::pt_regs;
 
+use super::{SyscallRegisters, saved_registers};
 use crate::memory::read_kernel;
 
 /// The numbers of system calls.
@@ -18,14 +15,6 @@ pub(crate) mod call {
     pub(crate) const MREMAP: u32 = 25;
 }
 
-/// What a system call was called with, and the stack pointer then.
-pub(crate) struct SyscallRegisters {
-    /// The arguments, in their order.
-    pub(crate) arguments: [u64; 5],
-    /// The stack pointer.
-    pub(crate) stack: u64,
-}
-
 /// Where the saved registers keep the arguments of a system call: `r10`, `r9`, `r8`, `rax`, `rcx`,
 /// `rdx`, `rsi` and `rdi` stand in a row.
 const ARGUMENTS_OFFSET: u64 = offset_of!(pt_regs, r10) as u64;
@@ -33,11 +22,7 @@ const ARGUMENTS_OFFSET: u64 = offset_of!(pt_regs, r10) as u64;
 /// The registers with which the current system call was entered.
 #[inline(always)]
 pub(crate) fn syscall_registers() -> Option<SyscallRegisters> {
-    // SAFETY: both helpers only need a current task, which every system call has.
-    let saved = unsafe {
-        let task: *mut task_struct = bpf_get_current_task_btf();
-        bpf_task_pt_regs(task).cast_unsigned()
-    };
+    let saved = saved_registers();
     let [r10, _r9, r8, _rax, _rcx, rdx, rsi, rdi]: [u64; 8] =
         read_kernel(saved + ARGUMENTS_OFFSET)?;
     let stack = read_kernel(saved + offset_of!(pt_regs, rsp) as u64)?;
