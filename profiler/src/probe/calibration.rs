@@ -17,7 +17,7 @@ const ROUNDS: usize = 5;
 
 /// The function that is probed: its first instruction is one that the kernel emulates, as are
 /// those at which targets are probed.
-#[cfg(target_arch = "x86_64")]
+#[cfg(not(target_arch = "aarch64"))]
 #[unsafe(naked)]
 pub(super) extern "C" fn probed() {
     core::arch::naked_asm!("nop", "ret")
@@ -26,7 +26,7 @@ pub(super) extern "C" fn probed() {
 #[cfg(target_arch = "aarch64")]
 #[unsafe(naked)]
 pub(super) extern "C" fn probed() {
-    core::arch::naked_asm!("nop", "ret")
+    core::arch::naked_asm!("b 2f", "2:", "ret")
 }
 
 /// Measures the cost of one probe hit, without what the program does with it. The links come back

@@ -5,6 +5,7 @@ use std::{fs, path::Path};
 use profiler_common::config::KernelLayout;
 
 use super::{ProbeError, btf::Btf};
+use crate::process::architecture::HERE;
 
 const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 
@@ -19,14 +20,8 @@ pub fn read_layout() -> Result<KernelLayout, ProbeError> {
         task_pid: btf.offset_of("task_struct", "pid")?,
         task_tgid: btf.offset_of("task_struct", "tgid")?,
         task_signal: btf.offset_of("task_struct", "signal")?,
-        task_thread_pointer: btf.offset_of_nested("task_struct", "thread", THREAD_POINTER)?,
+        task_thread_pointer: btf.offset_of_nested("task_struct", "thread", HERE.thread_pointer)?,
         signal_live: btf.offset_of("signal_struct", "live")?,
         ring_wake_bytes: 0,
     })
 }
-
-/// The member of `thread_struct` that holds the thread pointer.
-#[cfg(target_arch = "x86_64")]
-const THREAD_POINTER: &str = "fsbase";
-#[cfg(not(target_arch = "x86_64"))]
-const THREAD_POINTER: &str = "uw";

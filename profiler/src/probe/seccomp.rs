@@ -12,19 +12,19 @@ use std::{
 };
 
 use super::{Links, Probe, ProbeError, Site, SiteProgram, calibration::probed};
-use crate::units::Pid;
+use crate::{process::architecture::HERE, units::Pid};
 
 /// The verb, hidden from users, with which heaptide starts itself as the child that is tried on.
 pub const TRIAL_VERB: &str = "__return-probe-trial";
-
-/// The number of `uretprobe` on x86-64; other architectures return through a breakpoint.
-const URETPROBE: u32 = 335;
 
 /// Tries it. The links come back so that the caller can detach them when there is time.
 pub fn return_probes_are_safe(
     probe: &mut Probe,
     file_offset_of: impl FnOnce(u64) -> Option<u64>,
 ) -> Result<(bool, Links), ProbeError> {
+    if HERE.return_call.is_none() {
+        return Ok((true, Links::default()));
+    }
     let Some(file_offset) = file_offset_of(probed as *const () as u64) else {
         return Ok((false, Links::default()));
     };
@@ -74,7 +74,7 @@ fn finish_trial(child: &mut Child) -> bool {
 
 /// What the child does: forbids itself `uretprobe`, waits for the probe, and runs into it.
 pub fn run_trial() -> io::Result<()> {
-    forbid_return_call()?;
+    forbid(HERE.return_call)?;
     io::stdout().write_all(b"!")?;
     io::stdout().flush()?;
     let mut byte = [0];
@@ -83,8 +83,11 @@ pub fn run_trial() -> io::Result<()> {
     Ok(())
 }
 
-/// Installs a filter that kills for one system call and allows all others.
-fn forbid_return_call() -> io::Result<()> {
+/// Installs a filter that kills for this system call and allows all others.
+fn forbid(call: Option<u32>) -> io::Result<()> {
+    let Some(call) = call else {
+        return Ok(());
+    };
     const LOAD_WORD: u16 = 0x20;
     const JUMP_IF_EQUAL: u16 = 0x15;
     const RETURN: u16 = 0x06;
@@ -92,7 +95,7 @@ fn forbid_return_call() -> io::Result<()> {
     let mut filter = [
         // The number is the first word of `struct seccomp_data`.
         step(LOAD_WORD, 0, 0, 0),
-        step(JUMP_IF_EQUAL, 0, 1, URETPROBE),
+        step(JUMP_IF_EQUAL, 0, 1, call),
         step(RETURN, 0, 0, libc::SECCOMP_RET_KILL_PROCESS),
         step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
     ];

@@ -3,6 +3,8 @@
 //! Nothing here knows Python or BPF. Whatever a process or a file says is checked before it is
 //! used: a target can be hostile, and it can end at any moment.
 
+pub mod architecture;
+pub mod c_library;
 pub mod census;
 pub mod elf;
 pub mod heap;

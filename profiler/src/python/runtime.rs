@@ -15,7 +15,8 @@ use super::{
 };
 use crate::{
     process::{
-        elf::{ElfFile, Machine, Section},
+        architecture::PROBED,
+        elf::{ElfFile, Section},
         image::{self, Image},
         memory::Memory,
     },
@@ -118,13 +119,14 @@ impl Candidate<'_> {
             format!("{kind}{}", version.unsupported_name())
         };
         let row = match version.layout(free_threaded) {
-            Some(_) if self.elf.machine() != Machine::X86_64 => {
-                return Err(unsupported(format!("CPython {version}, not for x86-64")));
+            Some(_) if self.elf.machine() != PROBED.machine => {
+                let name = format!("CPython {version}, not for {}", PROBED.name);
+                return Err(unsupported(name));
             }
             Some(row) if self.runtime().is_some() => row,
             _ => return Err(unsupported(name())),
         };
-        let mut row = row.clone();
+        let mut row = row.clone().on(self.elf.machine());
         if let Some(positions) = row.runtime.debug_offsets {
             let table = self.start_of_runtime(usize::from(positions.size));
             if version.feature() != row.feature

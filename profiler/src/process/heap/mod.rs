@@ -6,7 +6,7 @@
 
 use rustix::{io::Errno, param::page_size};
 
-use super::{elf::ElfFile, memory::Memory};
+use super::{c_library::CLibrary, elf::ElfFile, memory::Memory};
 
 /// The header that a chunk has in front of its block: two words.
 const HEADER: u64 = 16;
@@ -47,7 +47,7 @@ pub enum Liveness {
 
 /// Whether this is the C library of the GNU project; other allocators have other headers.
 pub fn is_glibc(file: &ElfFile) -> bool {
-    file.soname().as_deref() == Some("libc.so.6")
+    CLibrary::of(file) == Some(CLibrary::Gnu)
 }
 
 /// Tells which blocks of `malloc`, `calloc` and `realloc` are still handed out.

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     probe::{ProbeError, read_layout},
+    process::architecture::{Architecture, PROBED},
     report::{Check, Topic},
     units::Bytes,
 };
@@ -52,13 +53,12 @@ pub(super) fn checks(facts: &HostFacts) -> Vec<Check> {
 }
 
 fn architecture(machine: &str) -> Check {
-    match machine {
-        "x86_64" => ARCHITECTURE.ok("x86-64"),
-        other => {
-            let found = format!("{other}: the places for probes are only known on x86-64");
-            ARCHITECTURE.failed(found, "run heaptide and the program on x86-64")
-        }
+    let name = PROBED.name;
+    if Architecture::named(machine) == Some(PROBED) {
+        return ARCHITECTURE.ok(name);
     }
+    let found = format!("{machine}: the places for probes are only known on {name}");
+    ARCHITECTURE.failed(found, format!("run heaptide and the program on {name}"))
 }
 
 fn lockdown(mode: Option<Lockdown>) -> Check {

@@ -1,9 +1,8 @@
-//! x86-64 machine code: where a uprobe is cheap, and what a register still holds there.
+//! The machine code of x86-64.
 //!
-//! The kernel replaces the probed instruction by a breakpoint. Some instructions it then
-//! carries out itself; any other it copies elsewhere and single-steps, which costs a second
-//! trap. Which ones is decided by `branch_setup_xol_ops` and `push_setup_xol_ops` in
-//! `arch/x86/kernel/uprobes.c`. Only what every kernel since 4.17 emulates counts here.
+//! Which instructions the kernel carries out itself is decided by `branch_setup_xol_ops` and
+//! `push_setup_xol_ops` in `arch/x86/kernel/uprobes.c`. Only what every kernel since 4.17 emulates
+//! counts here.
 
 use iced_x86::{
     Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, OpAccess,
