@@ -1,5 +1,7 @@
 //! What CI checks before it tests.
 
+mod elsewhere;
+
 use anyhow::Result;
 
 use crate::{build_ebpf, docs, exec::Tool, layouts, tidy};
@@ -14,6 +16,7 @@ pub(crate) fn check(is_strict: bool) -> Result<()> {
     build_ebpf::check()?;
     lint()?;
     lint_kernel_half()?;
+    elsewhere::check(is_strict)?;
     docs::check()?;
     layouts::check(is_strict)?;
     document()
