@@ -29,6 +29,12 @@ const BAD_RECORDING: i32 = 5;
 /// The user without privileges.
 const NOBODY: &str = "65534";
 
+/// Says the version of any interpreter.
+const VERSION: &str = "import sys; print('.'.join(map(str, sys.version_info[:3])))";
+
+/// Says the release of `PyPy`.
+const RELEASE: &str = "import sys; print('.'.join(map(str, sys.pypy_version_info[:3])))";
+
 /// Tells any interpreter, however old, to wait until it is ended.
 const WAITS: &str = "import sys; print('ready'); sys.stdout.flush(); sys.stdin.read()";
 
@@ -144,11 +150,25 @@ fn an_old_python_is_refused_by_its_version() {
         let Some(python) = old_python(version) else {
             continue;
         };
+        let said = output(python.command().args(["-c", VERSION])).stdout;
+        assert!(said.starts_with(version), "{said}");
+        let name = format!("CPython {}, which is", said.trim());
         let program = Program::spawn(python.command().args(["-c", WAITS]));
-        let name = format!("CPython {version}");
         heaptide(&["attach", &program.pid().to_string()])
             .expect_refusal(BAD_TARGET, &[&name, "not supported", "CPython 3.8 to "]);
     }
+}
+
+#[test]
+fn another_python_is_refused_by_its_name_and_version() {
+    if !can_record() || !has("pypy3") {
+        return;
+    }
+    let said = output(Command::new("pypy3").args(["-c", RELEASE])).stdout;
+    let name = format!("PyPy {}, which is not supported", said.trim());
+    let program = Program::spawn(Command::new("pypy3").args(["-c", WAITS]));
+    heaptide(&["attach", &program.pid().to_string()])
+        .expect_refusal(BAD_TARGET, &[&name, "CPython 3.8 to "]);
 }
 
 /// A copy of heaptide that every user may run.

@@ -60,10 +60,8 @@ impl Interpreter {
     /// Finds the interpreter of a process among its binaries.
     pub fn find(pid: Pid, memory: &Memory, images: &[Image]) -> Result<Self, PythonError> {
         let program = image::executable(pid)?;
-        for image in images {
-            if let Some(name) = other::implementation(&image.path) {
-                return Err(PythonError::Unsupported { pid, name });
-            }
+        if let Some(name) = other::implementation(images) {
+            return Err(PythonError::Unsupported { pid, name });
         }
         let mut reason = PythonError::NotPython {
             pid,

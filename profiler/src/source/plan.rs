@@ -189,8 +189,7 @@ impl Planner {
         let mut notes = Vec::new();
         let mut sites = Vec::new();
         notes.extend(allocators.as_ref().and_then(hidden_by));
-        let has_pools = |it: &Allocators| !it.uses_mimalloc() && !it.uses_malloc();
-        if allocators.as_ref().is_none_or(has_pools) {
+        if allocators.as_ref().is_none_or(Allocators::may_use_pymalloc) {
             sites = self.pool_sites(&interpreter, &library, &mut notes);
             sites.extend(allocators.and_then(|it| arena_site(&it, &images, &mut files)));
         }

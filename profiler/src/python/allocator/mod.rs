@@ -84,6 +84,8 @@ pub enum AllocatorKind {
     Malloc,
     /// The debug hooks (`PYTHONMALLOC=debug`, `-X dev`), over whatever else.
     Debug,
+    /// Functions of another binary, which may pass requests on.
+    Foreign(String),
     /// Anything else, in words.
     Other(String),
 }
@@ -166,6 +168,7 @@ impl Allocators {
         match &self.base {
             Base::Pymalloc => AllocatorKind::Pymalloc,
             Base::Malloc => AllocatorKind::Malloc,
+            Base::Foreign(file) => AllocatorKind::Foreign(file.clone()),
             other => AllocatorKind::Other(other.name()),
         }
     }
@@ -178,6 +181,11 @@ impl Allocators {
     /// Whether small objects end in pymalloc's pools, be it through hooks.
     pub fn uses_pymalloc(&self) -> bool {
         self.base == Base::Pymalloc
+    }
+
+    /// Whether small objects may end in pymalloc's pools: they do, or it cannot be told.
+    pub fn may_use_pymalloc(&self) -> bool {
+        !self.uses_malloc() && !self.uses_mimalloc()
     }
 
     /// Whether small objects end in the C library's functions, be it through hooks.

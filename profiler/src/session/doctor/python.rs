@@ -68,7 +68,7 @@ pub(super) fn checks(identity: &Identity) -> Vec<Check> {
         .elf()
         .ok()
         .and_then(|elf| Allocators::read(&plan.interpreter, &elf, &plan.memory).ok());
-    let uses_pools = allocators.as_ref().is_none_or(Allocators::uses_pymalloc);
+    let uses_pools = allocators.as_ref().is_none_or(Allocators::may_use_pymalloc);
     vec![
         PYTHON.ok(describe(&plan.interpreter)),
         threads(&plan, identity.pid),
@@ -182,6 +182,13 @@ fn allocator(kind: &AllocatorKind, uses_pools: bool) -> Check {
                 found,
                 "call tracemalloc.stop(), or start it without tracemalloc",
             )
+        }
+        AllocatorKind::Foreign(file) => {
+            let found = format!(
+                "functions of {file}: objects up to 512 bytes are attributed only if these pass \
+                 requests on to pymalloc"
+            );
+            ALLOCATOR.degraded(found, "start it without what puts them there")
         }
         // Whatever it is, it serves large objects, too.
         AllocatorKind::Other(name) => {
@@ -346,6 +353,11 @@ mod tests {
                 AllocatorKind::Other("tracemalloc over malloc".into()),
                 false,
                 "objects up to 512",
+            ),
+            (
+                AllocatorKind::Foreign("hooks.so".into()),
+                true,
+                "functions of hooks.so: objects up to 512 bytes are attributed only if",
             ),
             (
                 AllocatorKind::Other("mimalloc".into()),
