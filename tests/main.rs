@@ -7,6 +7,7 @@
 mod builds;
 mod cli;
 mod frames;
+mod hooks;
 mod mappings;
 mod matrix;
 mod places;

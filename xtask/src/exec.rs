@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::interpreters;
+use crate::interpreters::{self, memray};
 
 /// The compiler that aya names as its minimum. An older one, from 1.95 on, builds it all the
 /// same once [`EARLY_FLAGS`] let aya use a feature that was stabilised in between.
@@ -140,6 +140,15 @@ impl Tool {
         self
     }
 
+    /// Tells tests which interpreters there are: this list, and the one with memray.
+    pub(crate) fn with_interpreters(self, list: &str) -> Self {
+        let tool = self.hidden_env(interpreters::VARIABLE, list);
+        match memray::program() {
+            Some(program) => tool.hidden_env(memray::VARIABLE, program),
+            None => tool,
+        }
+    }
+
     /// Runs the program in this folder.
     pub(crate) fn in_folder(mut self, folder: &Path) -> Self {
         self.command.current_dir(folder);
@@ -199,7 +208,7 @@ pub(crate) fn cargo(args: &[OsString]) -> Result<()> {
     let tool = Tool::cargo(subcommand)?.args(rest);
     if ["t", "test"].contains(&subcommand) {
         let list = interpreters::list(interpreters::Which::Quick);
-        return tool.hidden_env(interpreters::VARIABLE, list).run();
+        return tool.with_interpreters(&list).run();
     }
     tool.run()
 }

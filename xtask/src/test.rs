@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What the tests need beside the toolchain of the kernel half, which `build-ebpf` knows.
-const PACKAGES: [Package; 8] = [
+const PACKAGES: [Package; 9] = [
     // A C compiler, for SQLite and for the headers of interpreters.
     Package {
         name: "gcc",
@@ -42,6 +42,11 @@ const PACKAGES: [Package; 8] = [
     Package {
         name: "python3.11-dbg",
         file: "/usr/bin/python3.11d",
+    },
+    // One that is not CPython, and has to be refused by name.
+    Package {
+        name: "pypy3",
+        file: "/usr/bin/pypy3",
     },
     // Allocators that stand in front of the C library's.
     Package {
@@ -109,7 +114,7 @@ fn unit(list: &str) -> Result<()> {
             "--exclude",
             "heaptide-fuzz",
         ])
-        .hidden_env(interpreters::VARIABLE, list)
+        .with_interpreters(list)
         .run()
 }
 
@@ -118,7 +123,7 @@ fn integration(which: Which, list: &str, is_strict: bool) -> Result<()> {
     require(&PACKAGES, "testing", true)?;
     let tests = Tool::cargo("test")?
         .args(["--package", "integration-tests", "--", "--test-threads=1"])
-        .hidden_env(interpreters::VARIABLE, interpreters::live(which, list))
+        .with_interpreters(&interpreters::live(which, list))
         .env("HEAPTIDE_EBPF_OBJECT", kernel_half()?)
         .env("HEAPTIDE_BIN", heaptide()?);
     let tests = if is_strict {
