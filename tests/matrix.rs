@@ -248,18 +248,30 @@ fn check_deep_stack(python: &Python) {
     assert_eq!(descents, 99);
 }
 
-/// A stack beyond the limit is cut at its outer end, and counted.
+/// A stack beyond the limit is cut at its outer end, and says how many frames are missing there.
 fn check_too_deep_stack(python: &Python) {
     let mut program = Program::start(python, "recurses");
+    let depth: u64 = program.ask("depth");
     let report = watch(&mut program, &["descend 300"]);
     assert!(report.loss("stack-too-deep") > 0);
     let [bottom, _] = descent();
     let bottom = report.site(&bottom);
     expect_near(bottom.retained(), 1_000_000, 1);
-    let frames = bottom.stack.len();
-    assert!((100..300).contains(&frames), "{frames}");
+    let (cut_off, known) = bottom.stack.split_first().unwrap();
+    assert!((100..=128).contains(&known.len()), "{}", known.len());
     // What is known of the stack is its inner part, and it does not pretend to be all.
-    assert_eq!(bottom.stack[0].function, "[outer frames cut off]");
+    let missing = depth + 300 - known.len() as u64;
+    assert_eq!(
+        cut_off.function,
+        format!("[{missing} outer frames cut off]")
+    );
+
+    let report = watch(&mut program, &["descend 2000"]);
+    let (bottom, _) = report.site(&descent()[0]).stack.split_first().unwrap();
+    let count = bottom.function.strip_prefix("[at least ");
+    let count = count.and_then(|text| text.strip_suffix(" outer frames cut off]"));
+    let count: usize = count.and_then(|count| count.parse().ok()).unwrap();
+    assert!((512..1872).contains(&count), "{}", bottom.function);
 }
 
 /// Each forked worker has its own figures.

@@ -110,6 +110,8 @@ pub struct ThreadSlot {
     pub pending_previous: u64,
     /// The stack pointer at the request's entry, which tells a nested call from a stale entry.
     pub pending_stack: u64,
+    /// The first thread state of the list that was last searched for the thread's in vain.
+    pub searched: u64,
     /// A [`Request`], or zero if none is pending.
     pub pending: u32,
     /// Keeps the size a multiple of eight.
@@ -198,7 +200,7 @@ impl PoolCookie {
 }
 
 const _: () = assert!(size_of::<ProcessConfig>() == 112);
-const _: () = assert!(size_of::<ThreadSlot>() == 40);
+const _: () = assert!(size_of::<ThreadSlot>() == 48);
 
 #[cfg(feature = "user")]
 mod pod {

@@ -124,7 +124,7 @@ pub struct StackEvent {
     pub previous_size: u64,
     /// Why the walk stopped: a [`WalkEnd`](crate::walk::WalkEnd).
     pub walk_end: u32,
-    /// How many of `frames` are set.
+    /// How many frames the stack has; if they do not fit, all of `frames` are set.
     pub frame_count: u32,
     /// Innermost frame first.
     pub frames: [RawFrame; MAX_FRAMES],

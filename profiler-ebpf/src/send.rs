@@ -89,7 +89,7 @@ pub(crate) fn send_with_stack(message: &Message, config: &ProcessConfig) {
     match walk_end {
         WalkEnd::Complete | WalkEnd::NoInterpreter => {}
         WalkEnd::Unreadable => count(Loss::StackUnreadable),
-        WalkEnd::TooDeep => count(Loss::StackTooDeep),
+        WalkEnd::TooDeep | WalkEnd::Uncounted => count(Loss::StackTooDeep),
         WalkEnd::NoThreadState => count(Loss::NoThreadState),
     }
 }
@@ -100,19 +100,25 @@ pub(crate) fn send_with_stack(message: &Message, config: &ProcessConfig) {
 fn current_thread_state(config: &ProcessConfig) -> Option<u64> {
     let thread_pointer = read_kernel(current_task() + u64::from(kernel().task_thread_pointer))?;
     let slot = current_slot();
-    let remembered = slot.as_ref().map_or(0, |slot| slot.thread_state);
-    let state = find_thread_state(
+    let (remembered, searched) = slot
+        .as_ref()
+        .map_or((0, 0), |slot| (slot.thread_state, slot.searched));
+    let found = find_thread_state(
         &CurrentProcess,
         &config.layout,
         config.holder,
         remembered,
         config.threads_head,
+        searched,
         thread_pointer,
-    )?;
+    );
     if let Some(slot) = slot {
-        slot.thread_state = state;
+        match found {
+            Ok(state) => slot.thread_state = state,
+            Err(head) => slot.searched = head,
+        }
     }
-    Some(state)
+    found.ok()
 }
 
 /// The slot of the current thread.

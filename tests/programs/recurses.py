@@ -1,5 +1,7 @@
 """Keeps a megabyte at the end of a recursion of a given depth."""
 
+import sys
+
 from steps import take_orders
 
 kept = []
@@ -12,4 +14,13 @@ def descend(depth):
         descend(depth - 1)  # the way down
 
 
-take_orders(descend=lambda depth: descend(int(depth)))
+def depth():
+    """How many frames there are below the first one of a recursion."""
+    frame, count = sys._getframe(1), 1
+    while frame:
+        frame, count = frame.f_back, count + 1
+    return count
+
+
+sys.setrecursionlimit(10_000)
+take_orders(descend=lambda depth: descend(int(depth)), depth=depth)

@@ -11,8 +11,12 @@ mod tests;
 /// How many frames a stack keeps; the outermost ones are cut off beyond it.
 pub const MAX_FRAMES: usize = 128;
 
+/// How many frames are looked at in all. Those that are not kept are counted: Python's own limit,
+/// unless a program raises it, is a thousand.
+pub const MAX_COUNTED_FRAMES: usize = 1024;
+
 /// How many thread states are looked at to find the one of a thread that does not hold the GIL.
-pub const MAX_THREAD_STATES: usize = 64;
+pub const MAX_THREAD_STATES: usize = 512;
 
 /// A frame before its names are looked up. One without a code object stands for C code between
 /// two stretches of Python code, or for a frame that is just being set up or torn down.
@@ -38,12 +42,14 @@ pub enum WalkEnd {
     Complete = 0,
     /// A read of the target's memory failed.
     Unreadable = 1,
-    /// The stack has more frames than fit.
+    /// The stack has more frames than fit, and all were counted.
     TooDeep = 2,
     /// The thread has no Python thread state.
     NoThreadState = 3,
     /// The process runs no Python that is known.
     NoInterpreter = 4,
+    /// The stack has more frames than fit, and more than were counted.
+    Uncounted = 5,
 }
 
 impl WalkEnd {
@@ -55,6 +61,7 @@ impl WalkEnd {
             2 => Self::TooDeep,
             3 => Self::NoThreadState,
             4 => Self::NoInterpreter,
+            5 => Self::Uncounted,
             _ => return None,
         })
     }
@@ -77,6 +84,10 @@ pub const fn fingerprint(arguments: u32, keyword_only: u32, flags: u32, first_li
 ///
 /// The holder of the GIL is nearly always the one that allocates. `remembered` is what an
 /// earlier call for this thread returned. Both are believed only if they name the thread.
+///
+/// Otherwise the list is searched. If that is in vain, the error is the list's first state. New
+/// states come first: whoever hands that state in as `searched` the next time spares a thread that
+/// runs no Python the search, as long as no other thread has begun to.
 #[inline(always)]
 #[expect(
     clippy::inline_always,
@@ -92,8 +103,9 @@ pub fn find_thread_state<M: ReadMemory>(
     holder: u64,
     remembered: u64,
     threads_head: u64,
+    searched: u64,
     thread_id: u64,
-) -> Option<u64> {
+) -> Result<u64, u64> {
     let belongs = |state: u64| {
         state != 0
             && memory.read_word(state.wrapping_add(u64::from(layout.thread_id))) == Some(thread_id)
@@ -101,28 +113,34 @@ pub fn find_thread_state<M: ReadMemory>(
     if let Some(state) = memory.read_word(holder)
         && belongs(state)
     {
-        return Some(state);
+        return Ok(state);
     }
     if belongs(remembered) {
-        return Some(remembered);
+        return Ok(remembered);
     }
-    let mut state = memory.read_word(threads_head)?;
+    let head = memory.read_word(threads_head).unwrap_or(0);
+    let mut state = head;
     for _ in 0..MAX_THREAD_STATES {
-        if state == 0 {
-            return None;
-        }
         if belongs(state) {
-            return Some(state);
+            return Ok(state);
         }
-        state = memory.read_word(state.wrapping_add(u64::from(layout.thread_next)))?;
+        // A state whose address was used again is the first one, and was looked at just now.
+        if head == searched {
+            break;
+        }
+        let next = memory.read_word(state.wrapping_add(u64::from(layout.thread_next)));
+        state = match next {
+            Some(next) if state != 0 => next,
+            _ => break,
+        };
     }
-    None
+    Err(head)
 }
 
-/// Fills `frames` from the innermost frame of `thread_state` outwards and returns how many it
-/// filled, and why it stopped.
+/// Fills `frames` from the innermost frame of `thread_state` outwards and returns how many there
+/// are, and why it stopped. Those that do not fit are counted, but for those that stand for C code.
 ///
-/// The loop is bounded by a constant, which is what lets the verifier accept it.
+/// The loops are bounded by constants, which is what lets the verifier accept them.
 #[inline(always)]
 #[expect(
     clippy::inline_always,
@@ -152,12 +170,22 @@ pub fn walk_frames<M: ReadMemory>(
         *place = read_frame(memory, layout, &fields);
         count += 1;
     }
-    let end = if frame == 0 {
-        WalkEnd::Complete
-    } else {
-        WalkEnd::TooDeep
-    };
-    (count, end)
+    if frame == 0 {
+        return (count, WalkEnd::Complete);
+    }
+    for _ in MAX_FRAMES..MAX_COUNTED_FRAMES {
+        if !memory.read_some_into(frame, layout.frame_bytes, &mut fields) {
+            return (count, WalkEnd::Uncounted);
+        }
+        // The sign of a difference takes no branch.
+        let owner = u32::from(fields.byte(layout.frame_owner));
+        count += owner.wrapping_sub(u32::from(layout.shim_owner)) >> 31;
+        frame = fields.word(layout.frame_previous);
+        if frame == 0 {
+            return (count, WalkEnd::TooDeep);
+        }
+    }
+    (count, WalkEnd::Uncounted)
 }
 
 #[inline(always)]

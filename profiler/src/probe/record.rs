@@ -2,7 +2,7 @@
 
 use profiler_common::{
     event::{EventKind, Origin},
-    walk::{MAX_FRAMES, RawFrame, WalkEnd},
+    walk::{MAX_COUNTED_FRAMES, MAX_FRAMES, RawFrame, WalkEnd},
 };
 
 use crate::units::Pid;
@@ -25,6 +25,8 @@ pub struct Record {
 pub struct RawStack {
     /// Innermost frame first.
     pub frames: Vec<RawFrame>,
+    /// How many outer frames were counted, but not kept.
+    pub missing: u32,
     /// Why the walk stopped.
     pub end: WalkEnd,
 }
@@ -135,10 +137,11 @@ pub fn decode(bytes: &[u8]) -> Option<Record> {
 
 fn decode_stack(bytes: &[u8]) -> Option<RawStack> {
     let end = WalkEnd::from_wire(half(bytes, 56)?)?;
-    let count = half(bytes, 60)? as usize;
-    if count > MAX_FRAMES {
+    let all = half(bytes, 60)? as usize;
+    if all > MAX_COUNTED_FRAMES {
         return None;
     }
+    let count = all.min(MAX_FRAMES);
     let frames = bytes
         .get(64..64 + 16 * count)?
         .chunks_exact(16)
@@ -151,6 +154,7 @@ fn decode_stack(bytes: &[u8]) -> Option<RawStack> {
         });
     Some(RawStack {
         frames: frames.collect::<Option<_>>()?,
+        missing: u32::try_from(all - count).ok()?,
         end,
     })
 }
@@ -243,6 +247,7 @@ mod tests {
                             fingerprint: 5,
                             instruction: 7
                         }],
+                        missing: 0,
                         end: WalkEnd::Complete,
                     },
                 },
@@ -252,8 +257,23 @@ mod tests {
 
     #[test]
     fn a_count_of_frames_beyond_the_record_is_refused() {
-        let words = [0, 0, 0, 0, 0, 3 << 32, 0xc0de, 0];
-        assert_eq!(decode(&bytes_of([1, 0, 0, 0], &words)), None);
+        for count in [3, 2 << MAX_COUNTED_FRAMES.ilog2()] {
+            let words = [0, 0, 0, 0, 0, count << 32, 0xc0de, 0];
+            assert_eq!(decode(&bytes_of([1, 0, 0, 0], &words)), None);
+        }
+    }
+
+    #[test]
+    fn frames_that_were_only_counted_are_missing() {
+        let end_and_count = (172 + MAX_FRAMES as u64) << 32 | WalkEnd::TooDeep as u64;
+        let mut words = vec![0, 0, 0, 0, 0, end_and_count];
+        words.resize(6 + 2 * MAX_FRAMES, 0xc0de);
+        let record = decode(&bytes_of([1, 0, 0, 0], &words)).unwrap();
+        let Happening::BlockAllocated { stack, .. } = record.what else {
+            panic!("it is a block");
+        };
+        assert_eq!((stack.frames.len(), stack.missing), (MAX_FRAMES, 172));
+        assert_eq!(stack.end, WalkEnd::TooDeep);
     }
 
     proptest! {

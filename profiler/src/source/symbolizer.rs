@@ -23,6 +23,10 @@ const MAX_REMEMBERED: usize = 100_000;
 /// How many stacks a recording can have, which bounds its size and heaptide's memory.
 const MAX_STACKS: usize = 500_000;
 
+/// How many different numbers of missing frames a recording may have; more are rounded.
+/// A recursion that goes up and down would fill the table otherwise.
+const MAX_DEPTHS: usize = 256;
+
 /// What stands for the file of code that was compiled with an empty file name.
 const NO_FILE: &str = "<no file>";
 
@@ -33,6 +37,7 @@ pub struct Symbolizer {
     codes: HashMap<(ProcessKey, u64), Known>,
     parents: HashMap<ProcessKey, ProcessKey>,
     remembered: HashMap<ProcessKey, HashMap<RawStack, StackId>>,
+    depths: HashSet<u32>,
     losses: Losses,
     has_learned: bool,
 }
@@ -99,9 +104,9 @@ impl Symbolizer {
             return (self.pseudo_stack("[stack table full]"), false);
         }
         let mut is_whole = true;
-        let mut stack = match pseudo_base(raw) {
-            Some(name) => self.pseudo_stack(name),
-            None => StackId::ROOT,
+        let mut stack = match raw.end {
+            WalkEnd::TooDeep | WalkEnd::Uncounted => self.cut_off(raw),
+            _ => pseudo_base(raw).map_or(StackId::ROOT, |name| self.pseudo_stack(name)),
         };
         for frame in raw.frames.iter().rev().filter(|frame| frame.code != 0) {
             let code = self.code(traced, *frame);
@@ -122,6 +127,26 @@ impl Symbolizer {
         }
         self.losses.add(Loss::CodeUnreadable, u64::from(!is_whole));
         (stack, is_whole)
+    }
+
+    /// What stands for outer frames that are missing: how many, or at least how many.
+    fn cut_off(&mut self, raw: &RawStack) -> StackId {
+        if raw.missing == 0 && raw.end == WalkEnd::TooDeep {
+            // All that did not fit stands for C code.
+            return StackId::ROOT;
+        }
+        let is_known = self.depths.contains(&raw.missing);
+        let is_exact = is_known || self.depths.len() < MAX_DEPTHS;
+        if is_exact && raw.end == WalkEnd::TooDeep {
+            self.depths.insert(raw.missing);
+            return self.pseudo_stack(&cut_off(raw.missing, ""));
+        }
+        let rounded = if is_exact {
+            raw.missing
+        } else {
+            raw.missing & (u32::MAX << raw.missing.max(1).ilog2())
+        };
+        self.pseudo_stack(&cut_off(rounded, "at least "))
     }
 
     fn pseudo_stack(&mut self, name: &str) -> StackId {
@@ -189,14 +214,66 @@ fn file_of(code: &CodeInfo) -> &str {
     }
 }
 
+fn cut_off(count: u32, bound: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("[{bound}{count} outer frame{plural} cut off]")
+}
+
 /// What stands at the bottom of a stack that is not whole.
 fn pseudo_base(raw: &RawStack) -> Option<&'static str> {
     match raw.end {
         WalkEnd::Complete if raw.frames.is_empty() => Some("[no Python frame]"),
-        WalkEnd::Complete => None,
+        // How many are missing is said by whoever knows what else is.
+        WalkEnd::Complete | WalkEnd::TooDeep | WalkEnd::Uncounted => None,
         WalkEnd::Unreadable => Some("[unreadable frames]"),
-        WalkEnd::TooDeep => Some("[outer frames cut off]"),
         WalkEnd::NoThreadState => Some("[no Python thread state]"),
         WalkEnd::NoInterpreter => Some("[no Python]"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bottom(symbolizer: &mut Symbolizer, end: WalkEnd, missing: u32) -> String {
+        let raw = RawStack {
+            frames: Vec::new(),
+            missing,
+            end,
+        };
+        let stack = symbolizer.cut_off(&raw);
+        let frame = symbolizer.stacks.innermost(stack).map(|(frame, _)| frame);
+        let named = frame.map(|frame| symbolizer.stacks.frame(frame).function.clone());
+        named.unwrap_or_default()
+    }
+
+    #[test]
+    fn a_stack_that_is_cut_off_says_how_many_frames_are_missing() {
+        let mut symbolizer = Symbolizer::default();
+        for (end, missing, expected) in [
+            (WalkEnd::TooDeep, 0, ""),
+            (WalkEnd::TooDeep, 1, "[1 outer frame cut off]"),
+            (WalkEnd::TooDeep, 172, "[172 outer frames cut off]"),
+            (
+                WalkEnd::Uncounted,
+                896,
+                "[at least 896 outer frames cut off]",
+            ),
+        ] {
+            assert_eq!(bottom(&mut symbolizer, end, missing), expected);
+        }
+    }
+
+    #[test]
+    fn a_recursion_that_goes_up_and_down_does_not_fill_the_table() {
+        let mut symbolizer = Symbolizer::default();
+        for missing in 1..=896 {
+            bottom(&mut symbolizer, WalkEnd::TooDeep, missing);
+        }
+        assert!(symbolizer.stacks.stack_count() < MAX_DEPTHS + 10);
+        let known = bottom(&mut symbolizer, WalkEnd::TooDeep, 172);
+        assert_eq!(known, "[172 outer frames cut off]");
+        let rounded = bottom(&mut symbolizer, WalkEnd::TooDeep, 800);
+        assert_eq!(rounded, "[at least 512 outer frames cut off]");
     }
 }

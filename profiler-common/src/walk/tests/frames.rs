@@ -8,7 +8,7 @@ use super::{Walked, walk};
 use crate::{
     fake::{CFRAME_LAYOUT, FakeFrame, FakeMemory, LAYOUT, UNIT_LAYOUT},
     layout::{InterpreterLayout, NO_SHIMS},
-    walk::{MAX_FRAMES, RawFrame, WalkEnd, fingerprint, read_fingerprint},
+    walk::{MAX_COUNTED_FRAMES, MAX_FRAMES, RawFrame, WalkEnd, fingerprint, read_fingerprint},
 };
 
 const STATE: u64 = 0x1000;
@@ -39,6 +39,7 @@ fn raw(code: u64, instruction: i32) -> RawFrame {
 fn complete(frames: impl Into<Vec<RawFrame>>) -> Walked {
     Walked {
         frames: frames.into(),
+        missing: 0,
         end: WalkEnd::Complete,
     }
 }
@@ -301,22 +302,58 @@ fn a_stack_that_just_fits_is_complete() {
 }
 
 #[test]
-fn a_stack_with_one_frame_more_loses_the_outermost_one() {
-    let (memory, expected) = stack(MAX_FRAMES + 1);
-    let memory = memory.entry(STATE, frame_at(0));
-    let expected = Walked {
-        frames: expected[..MAX_FRAMES].to_vec(),
-        end: WalkEnd::TooDeep,
-    };
-    assert_eq!(walk(&memory, &LAYOUT, STATE), expected);
+fn frames_that_do_not_fit_are_counted() {
+    for depth in [MAX_FRAMES + 1, MAX_FRAMES + 700, MAX_COUNTED_FRAMES] {
+        let (memory, expected) = stack(depth);
+        let memory = memory.entry(STATE, frame_at(0));
+        let expected = Walked {
+            frames: expected[..MAX_FRAMES].to_vec(),
+            missing: depth - MAX_FRAMES,
+            end: WalkEnd::TooDeep,
+        };
+        assert_eq!(walk(&memory, &LAYOUT, STATE), expected);
+    }
 }
 
 #[test]
-fn a_frame_that_called_itself_ends_the_walk_as_too_deep() {
+fn frames_that_stand_for_c_code_are_not_counted() {
+    let (memory, expected) = stack(MAX_FRAMES + 2);
+    let shim = frame_at(MAX_FRAMES + 2);
+    let cut = MAX_FRAMES - 1;
+    let memory = memory
+        .entry(STATE, frame_at(0))
+        .frame(shim, FakeFrame::shim(frame_at(MAX_FRAMES + 1)))
+        .frame(
+            frame_at(MAX_FRAMES),
+            FakeFrame::python(shim, code_at(MAX_FRAMES), 0),
+        );
+    let walked = walk(&memory, &LAYOUT, STATE);
+    assert_eq!(walked.frames[cut], expected[cut]);
+    assert_eq!((walked.missing, walked.end), (2, WalkEnd::TooDeep));
+}
+
+#[test]
+fn beyond_a_number_of_frames_or_a_fault_counting_stops() {
+    let (memory, expected) = stack(MAX_COUNTED_FRAMES + 1);
+    let memory = memory.entry(STATE, frame_at(0));
+    let uncounted = |missing| Walked {
+        frames: expected[..MAX_FRAMES].to_vec(),
+        missing,
+        end: WalkEnd::Uncounted,
+    };
+    let most = MAX_COUNTED_FRAMES - MAX_FRAMES;
+    assert_eq!(walk(&memory, &LAYOUT, STATE), uncounted(most));
+    let memory = memory.fail_at(1 + 2 * MAX_FRAMES + 7);
+    assert_eq!(walk(&memory, &LAYOUT, STATE), uncounted(7));
+}
+
+#[test]
+fn a_frame_that_called_itself_ends_the_walk() {
     let memory = lone(FakeFrame::python(frame_at(0), CODE, 8));
     let expected = Walked {
         frames: [raw(CODE, 8); MAX_FRAMES].to_vec(),
-        end: WalkEnd::TooDeep,
+        missing: MAX_COUNTED_FRAMES - MAX_FRAMES,
+        end: WalkEnd::Uncounted,
     };
     assert_eq!(walk(&memory, &LAYOUT, STATE), expected);
 }
@@ -340,10 +377,11 @@ fn every_end_is_read_back_and_no_other_number_is_one() {
         WalkEnd::TooDeep,
         WalkEnd::NoThreadState,
         WalkEnd::NoInterpreter,
+        WalkEnd::Uncounted,
     ] {
         assert_eq!(WalkEnd::from_wire(end as u32), Some(end));
     }
-    assert_eq!(WalkEnd::from_wire(5), None);
+    assert_eq!(WalkEnd::from_wire(6), None);
     assert_eq!(WalkEnd::from_wire(u32::MAX), None);
 }
 

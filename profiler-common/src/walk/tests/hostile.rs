@@ -9,7 +9,9 @@ use crate::{
     fake::{CFRAME_LAYOUT, FakeFrame, FakeMemory, LAYOUT, UNIT_LAYOUT},
     layout::InterpreterLayout,
     memory::ReadMemory as _,
-    walk::{MAX_FRAMES, MAX_THREAD_STATES, RawFrame, WalkEnd, find_thread_state},
+    walk::{
+        MAX_COUNTED_FRAMES, MAX_FRAMES, MAX_THREAD_STATES, RawFrame, WalkEnd, find_thread_state,
+    },
 };
 
 const START: u64 = 0x1000;
@@ -75,12 +77,12 @@ fn thread_states_at_odd_places_are_searched_without_a_panic() {
     for state in ODD {
         let memory = FakeMemory::default().word(0x100, state).word(0x200, state);
         assert_eq!(
-            find_thread_state(&memory, &LAYOUT, 0x100, state, 0x200, 9),
-            None
+            find_thread_state(&memory, &LAYOUT, 0x100, state, 0x200, 0, 9),
+            Err(state)
         );
         assert_eq!(
-            find_thread_state(&memory, &LAYOUT, state, state, state, 9),
-            None
+            find_thread_state(&memory, &LAYOUT, state, state, state, 0, 9),
+            Err(0)
         );
     }
 }
@@ -172,9 +174,11 @@ proptest! {
     #[test]
     fn any_memory_is_walked_to_an_end(memory in memory(), layout in layout(), state in pointer()) {
         let walked = walk(&memory, &layout, state);
-        prop_assert!(walked.frames.len() <= MAX_FRAMES);
-        prop_assert!(memory.reads() <= 2 + 2 * MAX_FRAMES);
-        prop_assert!(walked.end != WalkEnd::TooDeep || walked.frames.len() == MAX_FRAMES);
+        let is_cut = [WalkEnd::TooDeep, WalkEnd::Uncounted].contains(&walked.end);
+        prop_assert!(walked.missing <= MAX_COUNTED_FRAMES - MAX_FRAMES);
+        prop_assert!(memory.reads() <= 2 + MAX_FRAMES + MAX_COUNTED_FRAMES);
+        prop_assert_eq!(is_cut && walked.frames.len() < MAX_FRAMES, false);
+        prop_assert!(is_cut || walked.missing == 0);
     }
 
     #[test]
@@ -187,7 +191,9 @@ proptest! {
         let truth = walk(&memory, &layout, state);
         let faulty = walk(&memory.fail_at(read), &layout, state);
         prop_assert!(faulty.frames.len() <= truth.frames.len());
-        prop_assert!(faulty.end == truth.end || faulty.end == WalkEnd::Unreadable);
+        prop_assert!(faulty.missing <= truth.missing);
+        let by_fault = [WalkEnd::Unreadable, WalkEnd::Uncounted];
+        prop_assert!(faulty.end == truth.end || by_fault.contains(&faulty.end));
         for (frame, truth) in faulty.frames.iter().zip(&truth.frames) {
             let fingerprint = if frame.fingerprint == 0 { 0 } else { truth.fingerprint };
             prop_assert_eq!(*frame, RawFrame { fingerprint, ..*truth });
@@ -203,9 +209,9 @@ proptest! {
     ) {
         let [holder, remembered, head, id] = words;
         let memory = memory.fail_at(read);
-        let found = find_thread_state(&memory, &layout, holder, remembered, head, id);
+        let found = find_thread_state(&memory, &layout, holder, remembered, head, 0, id);
         prop_assert!(memory.reads() <= 4 + 2 * MAX_THREAD_STATES);
-        if let Some(state) = found {
+        if let Ok(state) = found {
             let place = state.wrapping_add(u64::from(layout.thread_id));
             prop_assert_ne!(state, 0);
             prop_assert_eq!(memory.fail_at(usize::MAX).read_word(place), Some(id));

@@ -13,6 +13,7 @@ use crate::{fake::FakeMemory, layout::InterpreterLayout};
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Walked {
     frames: Vec<RawFrame>,
+    missing: usize,
     end: WalkEnd,
 }
 
@@ -25,8 +26,10 @@ fn walk(memory: &FakeMemory, layout: &InterpreterLayout, thread_state: u64) -> W
     };
     let mut frames = [leftover; MAX_FRAMES];
     let (count, end) = walk_frames(memory, layout, thread_state, &mut frames);
+    let kept = MAX_FRAMES.min(count as usize);
     Walked {
-        frames: frames[..count as usize].to_vec(),
+        frames: frames[..kept].to_vec(),
+        missing: count as usize - kept,
         end,
     }
 }

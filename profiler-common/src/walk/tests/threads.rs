@@ -22,7 +22,11 @@ fn state_at(number: usize) -> u64 {
 }
 
 fn find(memory: &FakeMemory, remembered: u64) -> Option<u64> {
-    find_thread_state(memory, &LAYOUT, HOLDER, remembered, HEAD, OWN_ID)
+    search(memory, remembered, 0).ok()
+}
+
+fn search(memory: &FakeMemory, remembered: u64, searched: u64) -> Result<u64, u64> {
+    find_thread_state(memory, &LAYOUT, HOLDER, remembered, HEAD, searched, OWN_ID)
 }
 
 /// A process in which `holder` has the GIL and whose list starts with `head`.
@@ -105,6 +109,31 @@ fn the_search_gives_up_after_a_number_of_thread_states() {
     let last = state_at(MAX_THREAD_STATES - 1);
     assert_eq!(find(&list(MAX_THREAD_STATES), 0), Some(last));
     assert_eq!(find(&list(MAX_THREAD_STATES + 1), 0), None);
+}
+
+#[test]
+fn a_list_that_was_searched_in_vain_is_searched_again_when_it_has_grown() {
+    let memory = list(3)
+        .thread(state_at(2), OTHER_ID, 0)
+        .thread(OTHER, OTHER_ID, 0);
+    assert_eq!(search(&memory, 0, 0), Err(state_at(0)));
+    let before = memory.reads();
+    assert_eq!(search(&memory, 0, state_at(0)), Err(state_at(0)));
+    assert_eq!(
+        memory.reads() - before,
+        3,
+        "the holder, the head, its thread"
+    );
+
+    let another = memory
+        .clone()
+        .word(HEAD, OTHER)
+        .thread(OTHER, OTHER_ID, state_at(0));
+    assert_eq!(search(&another, 0, state_at(0)), Err(OTHER));
+    let own = another.thread(OTHER, OWN_ID, state_at(0));
+    assert_eq!(search(&own, 0, state_at(0)), Ok(OTHER));
+    let at_the_same_place = memory.thread(state_at(0), OWN_ID, state_at(1));
+    assert_eq!(search(&at_the_same_place, 0, state_at(0)), Ok(state_at(0)));
 }
 
 #[test]

@@ -62,6 +62,7 @@ fn walked(interpreter: &Interpreter, memory: &Memory, thread_id: u64) -> Vec<Fra
         interpreter.holder,
         0,
         interpreter.threads_head,
+        0,
         thread_id,
     );
     let mut frames = [RawFrame::default(); MAX_FRAMES];
@@ -239,7 +240,9 @@ deep(300)
         assert_eq!(memory.read_word(at), Some(thread_id));
         let mut frames = [RawFrame::default(); MAX_FRAMES];
         let (count, end) = walk_frames(&memory, &interpreter.layout, state, &mut frames);
-        assert_eq!((count as usize, end), (MAX_FRAMES, WalkEnd::TooDeep));
+        assert_eq!(end, WalkEnd::TooDeep);
+        // 301 calls, the report, the module; the rest stands for C code.
+        assert!((303..310).contains(&count), "{}: {count}", python.name);
     }
 }
 
