@@ -4,6 +4,7 @@ mod links;
 mod manifests;
 mod order;
 mod sizes;
+mod versions;
 mod words;
 
 use std::{fmt, fs, path::Path};
@@ -111,6 +112,7 @@ impl Tree {
             manifests::check,
             order::check,
             sizes::check,
+            versions::check,
             words::check,
         ];
         let mut faults: Vec<_> = rules.into_iter().flat_map(|rule| rule(self)).collect();
