@@ -1,28 +1,30 @@
 //! Interpreters are found wherever they stand: in other roots and namespaces, without their files,
 //! in other programs.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
 use tempfile::TempDir;
 
 use crate::support::{
-    Heaptide, Program, Python, Report,
+    Ended, Heaptide, Program, Python,
+    heaptide::heaptide,
     host::{can_record, find, has, python},
     program::{place, script},
 };
 
 /// What is kept of a program that keeps large strings, recorded while it does.
 #[track_caller]
-fn check(program: &mut Program, pid: u32) -> Report {
+fn check(program: &mut Program, pid: u32) -> Ended {
     let id = pid.to_string();
     let heaptide = Heaptide::record("attach", &[&id]);
     let held: u64 = program.ask("handle");
-    let report = heaptide.stop().report();
+    let ended = heaptide.stop();
+    let report = ended.report();
     report.expect_no_losses();
     let keeps = report.site(&place("keeps_large_strings", "keeps"));
     assert!(keeps.retained().abs_diff(held) < 4096, "{keeps:?}");
     assert_eq!(keeps.pids, [pid]);
-    report
+    ended
 }
 
 /// Starts a command that keeps large strings, and checks what is found of it.
@@ -59,12 +61,22 @@ fn only_child(pid: u32) -> u32 {
     children.trim().parse().expect("it has one child")
 }
 
+/// The interpreter in the root of Debian sid.
+#[track_caller]
+fn in_another_root() -> Option<Python> {
+    named("3.15", "3.15 of Debian sid")
+}
+
 #[test]
-fn another_root_and_other_namespaces_are_no_obstacle() {
-    if !has("unshare") {
-        return;
+fn another_root_is_no_obstacle() {
+    if let Some(python) = in_another_root() {
+        check_command(&mut python.command());
     }
-    let Some(python) = named("3.15", "3.15 of Debian sid") else {
+}
+
+#[test]
+fn in_other_namespaces_both_pids_are_shown() {
+    let (Some(python), true) = (in_another_root(), has("unshare")) else {
         return;
     };
     let inside = python.command();
@@ -76,8 +88,25 @@ fn another_root_and_other_namespaces_are_no_obstacle() {
         .arg(script("keeps_large_strings"));
     let mut program = Program::spawn(&mut command);
     let pid = only_child(program.pid());
-    let report = check(&mut program, pid);
-    assert_eq!(report.process(pid).inner_pid, Some(1));
+    let ended = check(&mut program, pid);
+    assert_eq!(ended.report().process(pid).inner_pid, Some(1));
+    let shown = format!("(pid {pid}, pid 1 inside)");
+    assert!(ended.output.stdout.contains(&shown), "{ended:?}");
+    let advised = heaptide(&["doctor", &pid.to_string()]).stdout;
+    assert!(advised.contains("there it is process 1"), "{advised}");
+}
+
+/// With a home of its own, Python finds its library elsewhere than the program stands.
+#[test]
+fn a_home_in_another_place_is_no_obstacle() {
+    let Some(python) = distributed() else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let program = folder.path().join("program");
+    fs::copy(&python.path, &program).unwrap();
+    symlink("/usr/lib", folder.path().join("lib")).unwrap();
+    check_command(Command::new(&program).env("PYTHONHOME", folder.path()));
 }
 
 #[test]

@@ -23,7 +23,11 @@ impl TargetName {
                     if stem.is_empty() {
                         stem = format!("{}-{pid}", file_name_part(&identity.name));
                     }
-                    texts.push(format!("{} (pid {pid})", identity.command));
+                    let inside = identity.inner_pid.map_or(String::new(), |inner| {
+                        // As `/proc` of a container has it.
+                        format!(", pid {inner} inside")
+                    });
+                    texts.push(format!("{} (pid {pid}{inside})", identity.command));
                 }
                 Ok(Self {
                     text: texts.join(", "),
