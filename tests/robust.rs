@@ -12,21 +12,13 @@ use crate::support::{
     heaptide::{Output, binary, heaptide, output},
     host::{has, python, two_builds},
     program::place,
+    traces::Traces,
 };
 
 /// Whether the line of `keeps_large_strings` that keeps memory is in a report.
 fn keeps_are_known(report: &Report) -> bool {
     let keeps = report.find(&place("keeps_large_strings", "keeps"));
     keeps.is_some_and(|site| site.retained.estimate >= 1_000_000)
-}
-
-/// The address space of a program, without what the kernel keeps there for probes.
-fn mapped_files(program: &Program) -> Vec<String> {
-    let maps = fs::read_to_string(format!("/proc/{}/maps", program.pid())).unwrap();
-    let lines = maps
-        .lines()
-        .filter(|line| line.contains(" r-xp ") && line.contains('/'));
-    lines.map(str::to_owned).collect()
 }
 
 /// Attaches to a program, with the recording on a small disk.
@@ -41,11 +33,13 @@ fn record_on(disk: &SmallDisk, program: &Program) -> Heaptide {
 
 #[test]
 fn what_was_recorded_before_the_disk_was_full_can_be_read() {
-    let (Some(python), Some(disk)) = (python(), SmallDisk::mount()) else {
+    let (Some(python), Some(disk), true) = (python(), SmallDisk::mount(), has("bpftool")) else {
         return;
     };
     let mut program = Program::start(&python, "keeps_large_strings");
+    let before = Traces::before(&program);
     let mut heaptide = record_on(&disk, &program);
+    let held = heaptide.holdings();
     program.step("handle");
     heaptide.wait_until_recorded(keeps_are_known);
     disk.fill();
@@ -53,6 +47,7 @@ fn what_was_recorded_before_the_disk_was_full_can_be_read() {
     heaptide.wait_for("cannot write to ");
     program.step("handle");
     let ended = heaptide.stop();
+    before.expect_none_left(&program, &held);
     let report = Report::of(&ended.recording);
     assert!(keeps_are_known(&report));
     // The end may fit where an interval did not; what matters is that heaptide knows.
@@ -98,9 +93,8 @@ fn a_heaptide_that_is_killed_leaves_a_recording_and_nothing_else() {
     let (Some(python), true) = (python(), has("bpftool")) else {
         return;
     };
-    let mounts = fs::read_to_string("/proc/mounts").unwrap();
     let mut program = Program::start(&python, "keeps_large_strings");
-    let code = mapped_files(&program);
+    let before = Traces::before(&program);
     let heaptide = Heaptide::attach(&program);
     program.step("handle");
     heaptide.wait_until_recorded(keeps_are_known);
@@ -112,9 +106,7 @@ fn a_heaptide_that_is_killed_leaves_a_recording_and_nothing_else() {
     let report = Report::of(&ended.recording);
     assert!(!report.recording.complete);
     assert!(keeps_are_known(&report));
-    held.expect_gone();
-    assert_eq!(fs::read_to_string("/proc/mounts").unwrap(), mounts);
-    assert_eq!(mapped_files(&program), code);
+    before.expect_none_left(&program, &held);
     assert_eq!(
         program.ask::<u64>("handle") / 1_000_000,
         2,
@@ -128,20 +120,13 @@ fn nothing_is_left_behind() {
     let (Some(python), true) = (python(), has("bpftool")) else {
         return;
     };
-    let mounts = fs::read_to_string("/proc/mounts").unwrap();
     let mut program = Program::start(&python, "keeps_large_strings");
-    let code = mapped_files(&program);
+    let before = Traces::before(&program);
     let heaptide = Heaptide::attach(&program);
     program.step("handle");
     let held = heaptide.holdings();
-    assert!(
-        !held.is_empty(),
-        "programs, maps and links are held by descriptors"
-    );
     heaptide.stop().report();
-    held.expect_gone();
-    assert_eq!(fs::read_to_string("/proc/mounts").unwrap(), mounts);
-    assert_eq!(mapped_files(&program), code);
+    before.expect_none_left(&program, &held);
     assert_eq!(
         program.ask::<u64>("handle") / 1_000_000,
         2,
@@ -151,15 +136,18 @@ fn nothing_is_left_behind() {
 
 #[test]
 fn signals_end_a_recording_in_order() {
-    let Some(python) = python() else {
+    let (Some(python), true) = (python(), has("bpftool")) else {
         return;
     };
     let mut program = Program::start(&python, "keeps_large_strings");
+    let before = Traces::before(&program);
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let heaptide = Heaptide::attach(&program);
+        let held = heaptide.holdings();
         program.step("handle");
         heaptide.signal(signal);
         assert!(keeps_are_known(&heaptide.wait().report()), "{signal:?}");
+        before.expect_none_left(&program, &held);
     }
 }
 

@@ -8,6 +8,7 @@ mod lines;
 pub(crate) mod program;
 pub(crate) mod report;
 pub(crate) mod screen;
+pub(crate) mod traces;
 pub(crate) mod workload;
 
 pub(crate) use self::{
