@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use crate::support::{
-    Heaptide, Program,
-    host::pythons,
+    Ended, Heaptide, Program, Python,
+    host::{can_record, find, pythons},
     program::{Place, place},
     report::{Frame, Site},
 };
@@ -32,20 +32,7 @@ fn retains(site: &Site, count: u64, size: u64) -> bool {
 #[test]
 fn odd_frames_are_named_as_the_interpreter_names_them() {
     for python in pythons() {
-        let mut program = Program::start(&python, "keeps_in_odd_frames");
-        let heaptide = Heaptide::attach(&program);
-        let stacks: BTreeMap<String, Vec<Known>> = program.ask("everything");
-        let ended = heaptide.stop();
-        let report = ended.report();
-        report.expect_no_losses();
-        assert!(stacks.len() > 20, "{stacks:?}");
-        for (kind, stack) in stacks {
-            let (_, file, line) = stack.last().unwrap().clone();
-            let site = report.site(&Place { file, line });
-            let found: Vec<Known> = site.stack.iter().map(known).collect();
-            assert_eq!(found, stack, "{python:?}: {kind}");
-            assert!(retains(site, 1, 1_000_000), "{python:?}: {kind}: {site:?}");
-        }
+        let ended = keep_in_odd_frames(&python, &[], Site::retained);
         // Names are not trusted: none of them controls the terminal or fills it.
         let summary = ended.output.stdout;
         for shown in [r"<one\n\u{1b}[31mtwo\t>:1", "ng_long_"] {
@@ -55,6 +42,52 @@ fn odd_frames_are_named_as_the_interpreter_names_them() {
         let longest = summary.lines().map(|line| line.chars().count()).max();
         assert!(longest < Some(300), "{summary}");
     }
+}
+
+#[test]
+fn odd_frames_are_named_without_a_gil() {
+    if can_record() {
+        for python in find("3.13t") {
+            keep_in_odd_frames(&python, &["mapped"], |site| site.mapped);
+        }
+    }
+}
+
+/// Compares the stack of each kind of frame with what the interpreter says, and what it got there
+/// with a megabyte.
+fn keep_in_odd_frames(python: &Python, arguments: &[&str], got: fn(&Site) -> u64) -> Ended {
+    let mut program = Program::start_with(python, "keeps_in_odd_frames", arguments);
+    let heaptide = Heaptide::attach(&program);
+    let stacks: BTreeMap<String, Vec<Known>> = program.ask("everything");
+    let ended = heaptide.stop();
+    let report = ended.report();
+    report.expect_no_losses();
+    assert!(stacks.len() > 24, "{stacks:?}");
+    for (kind, stack) in stacks {
+        let (_, file, line) = stack.last().unwrap().clone();
+        let site = report.site(&Place { file, line });
+        let found: Vec<Known> = site.stack.iter().map(known).collect();
+        assert_eq!(found, stack, "{python:?}: {kind}");
+        if kind == "nested awaits" {
+            // Whoever awaits is there, out to what drives the event loop.
+            let chain = [
+                "run_tasks",
+                "outer",
+                "middle",
+                "wait_for",
+                "inner",
+                "innermost",
+            ];
+            let names: Vec<&str> = stack.iter().map(|(name, ..)| &**name).collect();
+            assert!(names.ends_with(&chain), "{python:?}: {names:?}");
+            assert_eq!(names[0], "<module>");
+        }
+        assert!(
+            is_near(got(site), 1, 1_000_000),
+            "{python:?}: {kind}: {site:?}"
+        );
+    }
+    ended
 }
 
 #[test]

@@ -38,6 +38,25 @@ fn lines_are_right_where_code_was_compiled_while_it_ran() {
 }
 
 #[test]
+fn without_a_gil_hundreds_of_threads_are_found() {
+    if !can_record() {
+        return;
+    }
+    for python in find("3.13t") {
+        let mut program = Program::start(&python, "keeps_in_many_threads");
+        let heaptide = Heaptide::attach(&program);
+        program.step("without_gil 300");
+        program.step("foreign 20");
+        let report = heaptide.stop().report();
+        report.expect_no_losses();
+        let kept = report.site(&place("keeps_in_many_threads", "keeps without the GIL"));
+        let bytes = 300 * 100_000;
+        assert!(kept.retained().abs_diff(bytes) < bytes / 100, "{kept:?}");
+        assert!(report.loss("no-thread-state") >= 20);
+    }
+}
+
+#[test]
 fn without_a_gil_threads_are_told_apart_and_what_is_hidden_is_said() {
     if !can_record() {
         return;

@@ -1,6 +1,6 @@
 //! What is read from live interpreters, compared with what they say of themselves.
 
-mod line_tables;
+mod code_objects;
 mod refusals;
 
 use profiler_common::walk::{MAX_FRAMES, RawFrame, WalkEnd, find_thread_state, walk_frames};
