@@ -2,6 +2,7 @@
 
 use crate::support::{
     Heaptide, Program,
+    heaptide::heaptide,
     host::{can_record, find},
     program::{place, script},
 };
@@ -34,6 +35,27 @@ fn lines_are_right_where_code_was_compiled_while_it_ran() {
         let makes = report.site(&place("runs_hot", "makes"));
         let caller = &makes.stack[makes.stack.len() - 2];
         assert!(caller.is_at(&place("runs_hot", "keeps")), "{makes:?}");
+    }
+}
+
+#[test]
+fn what_mimalloc_has_handed_out_is_counted_as_the_interpreter_counts_it() {
+    if !can_record() {
+        return;
+    }
+    for python in ["3.13", "3.14", "3.15", "3.13t"].into_iter().flat_map(find) {
+        let mut command = python.command();
+        let command = command.arg(script("counts_its_blocks"));
+        let mut program = Program::spawn(command.env("PYTHONMALLOC", "mimalloc"));
+        program.step("keep");
+        let expected: u64 = program.ask("count");
+        let advice = heaptide(&["doctor", &program.pid().to_string()]).stdout;
+        let counted = advice.split_once("mimalloc has ").unwrap().1;
+        let counted: u64 = counted.split(' ').next().unwrap().parse().unwrap();
+        assert!(
+            expected > 200_000 && counted.abs_diff(expected) < 1000,
+            "{advice}"
+        );
     }
 }
 

@@ -134,9 +134,9 @@ pub struct Census {
     pub threads: u32,
     /// Processor time used since it started.
     pub cpu: Duration,
-    /// Bytes in blocks that pymalloc has handed out.
+    /// Bytes in blocks that pymalloc has handed out, or mimalloc where it takes its place.
     pub pymalloc_live: Option<u64>,
-    /// Bytes of the arenas that pymalloc holds.
+    /// Bytes of the arenas that pymalloc holds, or of mimalloc's segments.
     pub pymalloc_arenas: Option<u64>,
     /// Probe hits and other program runs since the start of the recording.
     pub probe_runs: u64,

@@ -18,6 +18,7 @@ mod decode;
 pub mod error;
 pub mod layouts;
 pub mod line_table;
+pub mod mimalloc;
 mod other;
 pub mod pools;
 pub mod runtime;

@@ -15,7 +15,10 @@ use crate::{
     probe::{Links, Probe, ProcessCounters, Timing},
     process::{census::Figures, identity::Identity},
     profile::{Census, ProcessKey, own_time},
-    python::pools::{PoolCensus, Pools},
+    python::{
+        mimalloc::MimallocCensus,
+        pools::{PoolCensus, Pools},
+    },
     source::{Plan, SiteClass},
     units::Pid,
 };
@@ -57,6 +60,7 @@ pub(super) struct Followed {
     heap: Pace,
     last_deep: Figures,
     last_heap: Option<PoolCensus>,
+    last_mimalloc: Option<MimallocCensus>,
 }
 
 /// What has been spent on a process so far.
@@ -83,6 +87,7 @@ impl Followed {
             heap: Pace::new(CENSUS_PERIOD),
             last_deep: Figures::default(),
             last_heap: None,
+            last_mimalloc: None,
         }
     }
 
@@ -148,6 +153,11 @@ impl Followed {
         }
         self.read_heap(now);
         let deep = &self.last_deep;
+        let pymalloc = self.last_heap.as_ref();
+        let pymalloc = pymalloc.map(|heap| (heap.live_bytes, heap.arena_bytes));
+        let mimalloc = self.last_mimalloc.as_ref();
+        let mimalloc = mimalloc.map(|heap| (heap.live_bytes, heap.segment_bytes));
+        let (live, reserved) = mimalloc.or(pymalloc).unzip();
         Some(Census {
             process: self.key,
             time,
@@ -158,8 +168,8 @@ impl Followed {
             swap: deep.swap,
             threads: shallow.threads,
             cpu: shallow.cpu,
-            pymalloc_live: self.last_heap.as_ref().map(|heap| heap.live_bytes),
-            pymalloc_arenas: self.last_heap.as_ref().map(|heap| heap.arena_bytes),
+            pymalloc_live: live,
+            pymalloc_arenas: reserved,
             probe_runs: self.ledger.runs,
             probe_cost: self.ledger.cost,
             blocks_observed: self.blocks.open_time(self.plan.as_ref(), time),
@@ -168,6 +178,14 @@ impl Followed {
     }
 
     fn read_heap(&mut self, now: Instant) {
+        let plan = self.plan.as_ref();
+        if let Some((mimalloc, plan)) = plan.and_then(|plan| Some((plan.mimalloc?, plan))) {
+            let memory = &plan.memory;
+            if let Some(Ok(heap)) = self.heap.run(now, || mimalloc.census(memory)) {
+                self.last_mimalloc = Some(heap);
+            }
+            return;
+        }
         let Some((pools, memory)) = self.heap_reader() else {
             return;
         };

@@ -26,6 +26,7 @@ use crate::{
     python::{
         Interpreter, PythonError,
         allocator::Allocators,
+        mimalloc::Mimalloc,
         pools::Pools,
         sites::new_pool::{self, NewPoolSite, SizeClass},
     },
@@ -71,6 +72,8 @@ pub struct Plan {
     pub interpreter: Rc<Interpreter>,
     /// Its small-object heap, if it uses pymalloc and it could be found.
     pub pools: Option<Rc<Pools>>,
+    /// Its heap, if mimalloc takes pymalloc's place.
+    pub mimalloc: Option<Mimalloc>,
     /// What the kernel half must know.
     pub config: ProcessConfig,
     /// Where probes stand.
@@ -189,6 +192,8 @@ impl Planner {
         let mut notes = Vec::new();
         let mut sites = Vec::new();
         notes.extend(allocators.as_ref().and_then(hidden_by));
+        let uses_mimalloc = allocators.as_ref().is_some_and(Allocators::uses_mimalloc);
+        let mimalloc = Mimalloc::of(&interpreter).filter(|_| uses_mimalloc);
         if allocators.as_ref().is_none_or(Allocators::may_use_pymalloc) {
             sites = self.pool_sites(&interpreter, &library, &mut notes);
             sites.extend(allocators.and_then(|it| arena_site(&it, &images, &mut files)));
@@ -214,6 +219,7 @@ impl Planner {
             memory,
             interpreter: Rc::new(interpreter),
             pools,
+            mimalloc,
             config,
             sites,
             glibc_heap: blocks.glibc,

@@ -229,6 +229,25 @@ const CHECKS: &[(&str, Check)] = &[
         "runtime.pool_bits",
         Until(12, NOT_IN_THE_HEADERS, "POOL_BITS"),
     ),
+    (
+        "runtime.mimalloc.segment_slices",
+        Is("OF(mi_segment_t, segment_slices)"),
+    ),
+    ("runtime.mimalloc.slices", Is("OF(mi_segment_t, slices)")),
+    ("runtime.mimalloc.page_bytes", Is("sizeof(mi_page_t)")),
+    (
+        "runtime.mimalloc.page_reserved",
+        Is("OF(mi_page_t, reserved)"),
+    ),
+    ("runtime.mimalloc.page_used", Is("OF(mi_page_t, used)")),
+    (
+        "runtime.mimalloc.page_block_size",
+        Until(
+            14,
+            "OF(mi_page_t, xblock_size)",
+            "OF(mi_page_t, block_size)",
+        ),
+    ),
     ("runtime.debug_offsets.", COMPARED_WITH_THE_TARGET_AT_ATTACH),
 ];
 
@@ -245,6 +264,10 @@ const HEAD: &str = r#"
 #endif
 #if __has_include("pycore_frame.h")
 #include "pycore_frame.h"
+#endif
+#if __has_include("pycore_mimalloc.h")
+#include "pycore_mimalloc.h"
+#include "mimalloc/types.h"
 #endif
 
 #define OF(type, field) offsetof(type, field)

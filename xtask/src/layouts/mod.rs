@@ -125,6 +125,7 @@ fn measure(row: &Row, folder: &Path) -> Result<Vec<(String, i64)>> {
         .arg(&source)
         .arg(format!("-I{}", folder.display()))
         .arg(format!("-I{}", folder.join("internal").display()))
+        .arg(format!("-I{}", folder.join("internal/mimalloc").display()))
         // Debian keeps the configuration of each architecture apart.
         .arg("-idirafter")
         .arg(folder.join(".."))

@@ -12,8 +12,8 @@ mod self_describing;
 use profiler_common::layout::InterpreterLayout;
 
 use super::{
-    debug_offsets::DebugOffsetsLayout, line_table::LineTableFormat, text::TextLayout,
-    version::FeatureVersion,
+    debug_offsets::DebugOffsetsLayout, line_table::LineTableFormat, mimalloc::MimallocLayout,
+    text::TextLayout, version::FeatureVersion,
 };
 
 /// All that differs between versions.
@@ -100,6 +100,8 @@ pub struct RuntimeLayout {
     pub arena_bits: u8,
     /// A pool has 2 to the power of this many bytes.
     pub pool_bits: u8,
+    /// Where mimalloc keeps what, in versions that have it.
+    pub mimalloc: Option<MimallocLayout>,
     /// The table of offsets that the runtime begins with, in versions that have one.
     pub debug_offsets: Option<DebugOffsetsLayout>,
 }

@@ -105,5 +105,6 @@ const RUNTIME: RuntimeLayout = RuntimeLayout {
     obmalloc: Obmalloc::Statics,
     arena_bits: 18,
     pool_bits: 12,
+    mimalloc: None,
     debug_offsets: None,
 };

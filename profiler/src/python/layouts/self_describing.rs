@@ -11,6 +11,7 @@ use super::{
 };
 use crate::python::{
     debug_offsets::{DebugOffsetsLayout, Groups, fields},
+    mimalloc::MimallocLayout,
     text::TextLayout,
     version::FeatureVersion,
 };
@@ -44,6 +45,7 @@ pub(super) const CPYTHON_3_13_FREE_THREADED: Layout = Layout {
     runtime: RuntimeLayout {
         holder: FREE_THREADED_HOLDER,
         obmalloc: Obmalloc::Absent,
+        mimalloc: Some(free_threaded(MIMALLOC_2_1)),
         ..RUNTIME_3_13
     },
     ..CPYTHON_3_13
@@ -74,6 +76,7 @@ pub(super) const CPYTHON_3_14_FREE_THREADED: Layout = Layout {
     runtime: RuntimeLayout {
         holder: FREE_THREADED_HOLDER,
         obmalloc: Obmalloc::Absent,
+        mimalloc: Some(free_threaded(MIMALLOC_2_2)),
         ..RUNTIME_3_14
     },
     ..CPYTHON_3_14
@@ -103,6 +106,7 @@ pub(super) const CPYTHON_3_15_FREE_THREADED: Layout = Layout {
     runtime: RuntimeLayout {
         holder: FREE_THREADED_HOLDER,
         obmalloc: Obmalloc::Absent,
+        mimalloc: Some(free_threaded(MIMALLOC_2_2)),
         ..RUNTIME_3_15
     },
     ..CPYTHON_3_15
@@ -183,6 +187,7 @@ const RUNTIME_3_13: RuntimeLayout = RuntimeLayout {
     obmalloc: obmalloc(10800),
     arena_bits: 20,
     pool_bits: 14,
+    mimalloc: Some(MIMALLOC_2_1),
     debug_offsets: Some(DEBUG_OFFSETS_3_13),
 };
 
@@ -196,6 +201,7 @@ const RUNTIME_3_14: RuntimeLayout = RuntimeLayout {
         arena: 1152,
     },
     obmalloc: obmalloc(10904),
+    mimalloc: Some(MIMALLOC_2_2),
     debug_offsets: Some(DEBUG_OFFSETS_3_14),
     ..RUNTIME_3_13
 };
@@ -214,6 +220,34 @@ const RUNTIME_3_15: RuntimeLayout = RuntimeLayout {
     debug_offsets: Some(DEBUG_OFFSETS_3_15),
     ..RUNTIME_3_14
 };
+
+/// Mimalloc as 3.13 has it.
+const MIMALLOC_2_1: MimallocLayout = MimallocLayout {
+    segment_slices: 224,
+    slices: 264,
+    page_bytes: 80,
+    page_reserved: 12,
+    page_used: 24,
+    page_block_size: 28,
+};
+
+/// Mimalloc as 3.14 and 3.15 have it.
+const MIMALLOC_2_2: MimallocLayout = MimallocLayout {
+    segment_slices: 248,
+    slices: 288,
+    page_bytes: 96,
+    page_used: 32,
+    page_block_size: 40,
+    ..MIMALLOC_2_1
+};
+
+/// Without a GIL pages wait for their last reader, and are linked for that.
+const fn free_threaded(mimalloc: MimallocLayout) -> MimallocLayout {
+    MimallocLayout {
+        page_bytes: mimalloc.page_bytes + 16,
+        ..mimalloc
+    }
+}
 
 /// The state of a GIL begins with whether there is one.
 const FREE_THREADED_HOLDER: HolderPath = HolderPath::InGil {

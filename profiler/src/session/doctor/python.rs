@@ -207,6 +207,19 @@ fn unknown_allocator() -> Check {
 }
 
 fn pools(plan: &Plan, uses_pools: bool) -> Check {
+    if let Some(mimalloc) = plan.mimalloc {
+        return match mimalloc.census(&plan.memory) {
+            Ok(census) => POOLS.ok(format!(
+                "not in use: mimalloc has {} blocks, {} live",
+                census.blocks,
+                Bytes(census.live_bytes)
+            )),
+            Err(error) => POOLS.degraded(
+                format!("not in use, and mimalloc's heap cannot be read ({error})"),
+                "try again in a moment",
+            ),
+        };
+    }
     if !uses_pools {
         return POOLS.ok("not in use");
     }
