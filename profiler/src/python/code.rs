@@ -8,6 +8,7 @@ use profiler_common::{layout::InterpreterLayout, walk};
 use thiserror::Error;
 
 use super::{
+    code_copies::{instruction_at, offset_in_copy},
     layouts::CodeOffsets,
     line_table::LineTable,
     text::{Place, Text},
@@ -72,6 +73,8 @@ pub struct CodeInfo {
     /// The line that it begins on.
     pub first_line: u32,
     lines: LineTable,
+    /// How many bytes of instructions there are, if threads run copies of them.
+    copied: Option<i32>,
 }
 
 impl CodeInfo {
@@ -95,6 +98,7 @@ impl CodeInfo {
             function: parts.name,
             file: parts.file,
             first_line: head.first_line,
+            copied: head.copied,
             lines: LineTable::new(
                 layout.offsets.line_table_format,
                 head.first_line,
@@ -107,6 +111,26 @@ impl CodeInfo {
     /// call of a class and the `__init__`, and hides it. Code that was compiled has a first line.
     pub fn is_shim(&self) -> bool {
         self.first_line == 0 && self.file == "__init__"
+    }
+
+    /// As [`Self::line_at`], for an instruction of the code object at `address` that may be in a
+    /// copy.
+    pub fn line_in_copy(
+        &self,
+        memory: &Memory,
+        interpreter: &InterpreterLayout,
+        address: u64,
+        offset: i32,
+    ) -> u32 {
+        let bytecode = address.wrapping_add(u64::from(interpreter.code_bytecode));
+        let found = self
+            .copied
+            .filter(|size| !(-2..*size).contains(&offset))
+            .and_then(|size| {
+                let table = bytecode.wrapping_sub(size_of::<u64>() as u64);
+                offset_in_copy(memory, table, instruction_at(bytecode, offset), size)
+            });
+        self.line_at(found.unwrap_or(offset))
     }
 
     /// The line of the instruction at this offset, in bytes from the first one; zero if it has
@@ -123,6 +147,7 @@ struct Head {
     name: u64,
     filename: u64,
     line_table: u64,
+    copied: Option<i32>,
 }
 
 impl Head {
@@ -160,6 +185,11 @@ impl Head {
             name: word(offsets.name)?,
             filename: word(offsets.filename)?,
             line_table: word(offsets.line_table)?,
+            // A code object is counted in units of two bytes.
+            copied: i32::try_from(word(offsets.bytes_size)?)
+                .ok()
+                .filter(|_| offsets.has_copies)
+                .map(|units| units.saturating_mul(2)),
         })
     }
 }
@@ -257,7 +287,10 @@ mod tests {
     use proptest::{collection::vec, prelude::*, sample::select};
 
     use super::*;
-    use crate::{python::layouts::Layout, units::Pid};
+    use crate::{
+        python::{layouts::Layout, line_table::LineTableFormat},
+        units::Pid,
+    };
 
     /// A word of memory that means harm.
     #[derive(Clone, Copy, Debug)]
@@ -290,6 +323,43 @@ mod tests {
         memory
     }
 
+    #[test]
+    fn an_instruction_in_a_copy_is_on_the_line_of_the_one_that_was_copied() {
+        // Two units on line 11, two on line 12.
+        let bytes = vec![0x80 | (11 << 3) | 1, 0, 0, 0x80 | (11 << 3) | 1, 0, 0];
+        let code = CodeInfo {
+            function: String::new(),
+            file: String::new(),
+            first_line: 10,
+            lines: LineTable::new(LineTableFormat::Locations, 10, bytes),
+            copied: Some(8),
+        };
+        let copy = 0x7f00_0000_1000_u64;
+        let copies = [2, 0, copy];
+        let object = [0, copies.as_ptr() as u64];
+        let address = object.as_ptr() as u64;
+        let memory = Memory::of(Pid(std::process::id()));
+        let layout = InterpreterLayout {
+            code_bytecode: 16,
+            ..InterpreterLayout::default()
+        };
+        let in_copy = |offset: u64| {
+            let from_own = (copy + offset).wrapping_sub(address + 16);
+            i32::from_le_bytes(*from_own.to_le_bytes().first_chunk().unwrap())
+        };
+        for (offset, line) in [
+            (0, 11),
+            (6, 12),
+            (in_copy(0), 11),
+            (in_copy(2), 11),
+            (in_copy(4), 12),
+            (in_copy(8), 0),
+        ] {
+            let found = code.line_in_copy(&memory, &layout, address, offset);
+            assert_eq!(found, line, "{offset}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_memory_is_read_as_code_or_refused(
@@ -312,6 +382,7 @@ mod tests {
                 prop_assert!(code.function.chars().count() <= TEXT_LIMIT);
                 prop_assert!(code.file.chars().count() <= TEXT_LIMIT);
                 code.line_at(0);
+                code.line_in_copy(&memory, &row.interpreter, address, 1 << 20);
             }
         }
     }

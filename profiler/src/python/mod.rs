@@ -13,6 +13,7 @@
 pub mod allocator;
 mod check;
 pub mod code;
+mod code_copies;
 pub mod debug_offsets;
 mod decode;
 pub mod error;

@@ -119,7 +119,7 @@ impl Symbolizer {
                 |code| Frame {
                     function: code.function.clone(),
                     file: file_of(&code).to_owned(),
-                    line: code.line_at(frame.instruction),
+                    line: line_of(traced, &code, *frame),
                 },
             );
             let frame = self.stacks.intern_frame(&named);
@@ -203,6 +203,15 @@ impl Symbolizer {
         }
         None
     }
+}
+
+/// The line of a frame.
+fn line_of(traced: &Traced, code: &CodeInfo, frame: RawFrame) -> u32 {
+    let Some(interpreter) = &traced.interpreter else {
+        return code.line_at(frame.instruction);
+    };
+    let layout = &interpreter.layout;
+    code.line_in_copy(&traced.memory, layout, frame.code, frame.instruction)
 }
 
 /// The file of a frame. An empty one would say that the frame is no Python code.

@@ -152,6 +152,7 @@ const CHECKS: &[(&str, Check)] = &[
             "OF(PyCodeObject, co_code_adaptive)",
         ),
     ),
+    ("code.has_copies", Is("HAS_COPIES")),
     (
         "runtime.interpreters",
         Is("OF(_PyRuntimeState, interpreters.head)"),
@@ -279,6 +280,13 @@ const HEAD: &str = r#"
 #define FIRST_SHIM FRAME_OWNED_BY_INTERPRETER
 #else
 #define FIRST_SHIM FRAME_OWNED_BY_CSTACK
+#endif
+
+/* Whether the last word before the instructions leads to copies of them. */
+#if defined(Py_GIL_DISABLED) && PY_VERSION_HEX >= 0x030E0000
+#define HAS_COPIES (OF(PyCodeObject, co_tlbc) + 8 == OF(PyCodeObject, co_code_adaptive))
+#else
+#define HAS_COPIES 0
 #endif
 
 /* The lowest bit of a bit field in the state of a text. */

@@ -64,6 +64,8 @@ pub struct CodeOffsets {
     pub type_members: u16,
     /// What `code`'s type gives as the size of its objects.
     pub basic_size: u16,
+    /// Whether threads run copies of the instructions; the last word before these leads to them.
+    pub has_copies: bool,
     /// The names of the members that the offsets above are checked against.
     pub members: CodeMembers,
 }

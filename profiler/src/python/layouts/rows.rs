@@ -143,6 +143,7 @@ pub(super) const CODE: CodeOffsets = CodeOffsets {
     type_basic_size: 32,
     type_members: 240,
     basic_size: 0,
+    has_copies: false,
     members: CodeMembers {
         name: "co_qualname",
         line_table: "co_linetable",

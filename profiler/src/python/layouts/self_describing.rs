@@ -152,6 +152,7 @@ const CODE_FREE_THREADED: CodeOffsets = CodeOffsets {
 
 const CODE_3_14_FREE_THREADED: CodeOffsets = CodeOffsets {
     basic_size: 232,
+    has_copies: true,
     text: TextLayout {
         // Interning has a byte of its own, before the other bits.
         kind_shift: 8,
