@@ -3,7 +3,7 @@
 import asyncio
 import threading
 
-from steps import take_orders
+from steps import make, take_orders
 
 MEGABYTE = 1_000_000
 kept = []
@@ -11,36 +11,36 @@ kept = []
 
 def generate():
     while True:
-        yield bytes(MEGABYTE)  # generator
+        yield make(MEGABYTE)  # generator
 
 
 async def fetch():
     await asyncio.sleep(0)
-    kept.append(bytes(MEGABYTE))  # coroutine
+    kept.append(make(MEGABYTE))  # coroutine
 
 
 def work():
-    kept.append(bytes(MEGABYTE))  # thread
+    kept.append(make(MEGABYTE))  # thread
 
 
 class Outer:
     class Inner:
         def method(self):
-            kept.append(bytes(MEGABYTE))  # method of a nested class
+            kept.append(make(MEGABYTE))  # method of a nested class
 
     @classmethod
     def make(cls):
-        kept.append(bytes(MEGABYTE))  # class method
+        kept.append(make(MEGABYTE))  # class method
 
 
 def enclosing():
     def enclosed():
-        kept.append(bytes(MEGABYTE))  # enclosed function
+        kept.append(make(MEGABYTE))  # enclosed function
 
     enclosed()
 
 
-spare = lambda: kept.append(bytes(MEGABYTE))  # lambda
+spare = lambda: kept.append(make(MEGABYTE))  # lambda
 
 
 def everywhere():

@@ -2,14 +2,14 @@
 
 import sys
 
-from steps import take_orders
+from steps import make, take_orders
 
 kept = []
 
 
 def descend(depth):
     if depth == 1:
-        kept.append(bytes(1_000_000))  # the bottom
+        kept.append(make(1_000_000))  # the bottom
     else:
         descend(depth - 1)  # the way down
 

@@ -3,20 +3,20 @@
 import queue
 import threading
 
-from steps import take_orders
+from steps import make, take_orders
 
 kept = []
 
 
 def early(orders, answers):
     while orders.get():
-        kept.append(bytes(1_000_000))  # the early thread
+        kept.append(make(1_000_000))  # the early thread
         answers.put(len(kept))
 
 
 def late(orders, answers):
     while orders.get():
-        kept.append(bytes(2_000_000))  # the late thread
+        kept.append(make(2_000_000))  # the late thread
         answers.put(len(kept))
 
 
