@@ -10,6 +10,7 @@ mod frames;
 mod hooks;
 mod mappings;
 mod matrix;
+mod objects;
 mod places;
 mod processes;
 mod robust;

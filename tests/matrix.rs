@@ -129,7 +129,7 @@ const HOOK_BYTES: u64 = 24;
 /// Checks what is found of small objects, of so many blocks each, against what the interpreter
 /// itself says.
 fn check_leak(python: &Python, kind: &str, blocks: u64) {
-    let hooks = u64::from(python.has_assertions()) * 200_000 * blocks * HOOK_BYTES;
+    let hooks = u64::from(python.has_assertions()) * 20_000 * blocks * HOOK_BYTES;
     let keeps = place("keeps_small_objects", &format!("keeps {kind}"));
     let mut program = Program::start_with(python, "keeps_small_objects", &["tracemalloc"]);
     program.step(kind);

@@ -93,5 +93,5 @@ fn write_good(path: &Path) -> Result<(), recording::RecordingError> {
         };
         writer.append(&interval, std::slice::from_ref(&process), &stacks)?;
     }
-    writer.finish(&facts)
+    writer.finish(&facts, &[])
 }

@@ -42,6 +42,8 @@ pub struct ProcessConfig {
     pub threads_head: u64,
     /// Where the walk finds things.
     pub layout: InterpreterLayout,
+    /// Whether the stack of every object is wanted; otherwise [`crate::sampling`] decides.
+    pub wants_all_stacks: u64,
     /// What was spent on the process, by [`Cause`]; the kernel half counts.
     pub spent: [Spent; Cause::COUNT],
 }
@@ -80,11 +82,13 @@ pub enum Cause {
     Blocks = 1,
     /// A probe where pymalloc takes pools or arenas.
     Pools = 2,
+    /// A probe where pymalloc hands out blocks.
+    Objects = 3,
 }
 
 impl Cause {
     /// How many there are.
-    pub const COUNT: usize = 3;
+    pub const COUNT: usize = 4;
 }
 
 /// What programs have taken from a process.
@@ -199,7 +203,72 @@ impl PoolCookie {
     }
 }
 
-const _: () = assert!(size_of::<ProcessConfig>() == 112);
+/// The cookie of a probe where pymalloc hands out a block.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ObjectCookie {
+    /// At the branch that finds out whether a pool has a free block. This register holds the pool,
+    /// or the head of the list of pools if there is none; then a pool is taken first, and the
+    /// block handed out there.
+    Pop {
+        /// The register.
+        pool: u8,
+    },
+    /// At the branch where pymalloc has just taken a pool, of which it hands out the first block.
+    NewPool(PoolCookie),
+}
+
+impl ObjectCookie {
+    /// What tells the two apart.
+    const NEW_POOL: u64 = 1 << 32;
+
+    /// The cookie as the kernel carries it.
+    pub const fn to_wire(self) -> u64 {
+        match self {
+            Self::Pop { pool } => pool as u64,
+            Self::NewPool(cookie) => cookie.to_wire() | Self::NEW_POOL,
+        }
+    }
+
+    /// The cookie as it was.
+    pub const fn from_wire(raw: u64) -> Self {
+        let cookie = PoolCookie::from_wire(raw);
+        if raw & Self::NEW_POOL == 0 {
+            Self::Pop { pool: cookie.pool }
+        } else {
+            Self::NewPool(cookie)
+        }
+    }
+}
+
+/// Pymalloc's header at the start of a pool, as far as it is looked at.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C)]
+pub struct PoolHeader {
+    /// How many of its blocks are in use.
+    pub count: u32,
+    /// Not of interest.
+    pub padding: u32,
+    /// The block that is handed out next; zero if there is none.
+    pub free_block: u64,
+    /// The next pool of the class.
+    pub next_pool: u64,
+    /// The pool before it.
+    pub previous_pool: u64,
+    /// The arena that the pool is cut from.
+    pub arena: u32,
+    /// The size class.
+    pub size_class: u32,
+    /// Where the part begins from which no block was ever handed out.
+    pub next_offset: u32,
+    /// The last place where a block can begin.
+    pub last_offset: u32,
+}
+
+/// How many size classes pymalloc has.
+pub const SIZE_CLASSES: u32 = 32;
+
+const _: () = assert!(size_of::<PoolHeader>() == 48);
+const _: () = assert!(size_of::<ProcessConfig>() == 136);
 const _: () = assert!(size_of::<ThreadSlot>() == 48);
 
 #[cfg(feature = "user")]
@@ -228,6 +297,14 @@ mod tests {
                 size_class,
             };
             assert_eq!(PoolCookie::from_wire(cookie.to_wire()), cookie);
+            let cookie = ObjectCookie::NewPool(cookie);
+            assert_eq!(ObjectCookie::from_wire(cookie.to_wire()), cookie);
         }
+    }
+
+    #[test]
+    fn a_pop_is_told_from_a_new_pool() {
+        let cookie = ObjectCookie::Pop { pool: 15 };
+        assert_eq!(ObjectCookie::from_wire(cookie.to_wire()), cookie);
     }
 }

@@ -34,6 +34,11 @@ pub enum EventKind {
     Execed = 10,
     /// Plain. The last thread of the process ended.
     Exited = 11,
+    /// Plain. Pymalloc hands out the block at `address`, or zero if that is not known; `detail` is
+    /// the size class.
+    ObjectTaken = 12,
+    /// The same with stack.
+    ObjectSampled = 13,
 }
 
 impl EventKind {
@@ -51,6 +56,8 @@ impl EventKind {
             9 => Self::Forked,
             10 => Self::Execed,
             11 => Self::Exited,
+            12 => Self::ObjectTaken,
+            13 => Self::ObjectSampled,
             _ => return None,
         })
     }

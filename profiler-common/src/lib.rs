@@ -17,4 +17,5 @@ mod fake;
 pub mod layout;
 pub mod loss;
 pub mod memory;
+pub mod sampling;
 pub mod walk;

@@ -32,11 +32,13 @@ pub enum Loss {
     BadRecord = 12,
     /// The recording could not be written, on a full disk for example.
     NotWritten = 13,
+    /// A small object was handed out, but not where, or of which size.
+    ObjectUnknown = 14,
 }
 
 impl Loss {
     /// Every reason, in the order of its slot in the counter map.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::RingFull,
         Self::NoThreadState,
         Self::StackUnreadable,
@@ -51,6 +53,7 @@ impl Loss {
         Self::ProgramSkipped,
         Self::BadRecord,
         Self::NotWritten,
+        Self::ObjectUnknown,
     ];
 
     /// The stable name, as it stands in recordings and in JSON.
@@ -70,6 +73,7 @@ impl Loss {
             Self::ProgramSkipped => "program-skipped",
             Self::BadRecord => "bad-record",
             Self::NotWritten => "not-written",
+            Self::ObjectUnknown => "object-unknown",
         }
     }
 
@@ -90,6 +94,7 @@ impl Loss {
             Self::ProgramSkipped => "events that the kernel did not deliver",
             Self::BadRecord => "records that could not be decoded",
             Self::NotWritten => "intervals that could not be written to the recording",
+            Self::ObjectUnknown => "small objects of which address or size was not known",
         }
     }
 

@@ -35,6 +35,7 @@ mod lifecycle;
 mod mapping;
 mod maps;
 mod memory;
+mod objects;
 mod process;
 mod registers;
 mod send;
@@ -103,6 +104,8 @@ site_programs! {
     uretprobe request_returned / request_returned_single = allocator::returned;
     /// At the branch where pymalloc has just taken a pool.
     uprobe pool_opened / pool_opened_single = allocator::pool_opened;
+    /// At the branches where pymalloc hands out a block.
+    uprobe object_taken / object_taken_single = objects::taken;
     /// In heaptide itself, to measure what a hit costs on this host. It does what a probe does for
     /// a process that is not followed.
     uprobe calibration / calibration_single = allocator::entered;

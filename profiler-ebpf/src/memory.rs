@@ -48,6 +48,13 @@ impl ReadMemory for CurrentProcess {
     }
 }
 
+/// Reads memory of the process that runs right now.
+#[inline(always)]
+pub(crate) fn read_user<T>(address: u64) -> Option<T> {
+    // SAFETY: the helper checks the address and never faults. Only types of integers are read.
+    unsafe { aya_ebpf::helpers::bpf_probe_read_user(address as *const T) }.ok()
+}
+
 /// Reads kernel memory at `address`.
 #[inline(always)]
 pub(crate) fn read_kernel<T>(address: u64) -> Option<T> {

@@ -5,6 +5,9 @@ use profiler_common::config::{Cause, ProcessConfig};
 
 use crate::maps::PROCESSES;
 
+/// No program takes longer; if it seems so, the thread was put aside meanwhile.
+const LONGEST_RUN_NS: u64 = 20_000;
+
 /// Runs `handle` if the current process is followed and its Python is known, and books the time
 /// that it took.
 #[inline(always)]
@@ -29,7 +32,8 @@ pub(crate) fn for_followed(cause: Cause, handle: impl FnOnce(&ProcessConfig)) {
     unsafe {
         let spent = &raw mut (*config).spent[cause as usize];
         atomic_add(&raw mut (*spent).runs, 1);
-        atomic_add(&raw mut (*spent).handler_ns, end.wrapping_sub(start));
+        let elapsed = end.wrapping_sub(start).min(LONGEST_RUN_NS);
+        atomic_add(&raw mut (*spent).handler_ns, elapsed);
     }
 }
 

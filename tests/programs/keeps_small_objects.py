@@ -1,4 +1,4 @@
-"""Keeps 200,000 small objects of one kind, and drops ten times as many of it.
+"""Keeps 20,000 small objects of one kind, and drops ten times as many of it.
 
 With the argument `tracemalloc` the interpreter itself says what the line holds.
 """
@@ -8,7 +8,7 @@ import tracemalloc
 
 from steps import take_orders
 
-COUNT = 200_000
+COUNT = 20_000
 kept = []
 
 

@@ -114,16 +114,15 @@ impl Heaptide {
 
     /// Starts a verb that records, and waits until the recording has begun.
     ///
-    /// Without a budget of their own, the probes may cost what they like: a program that starts
-    /// or imports costs more than the default allows, and what its windows leave out is chance.
+    /// Without a budget of their own, everything is followed: what windows leave out is chance.
     #[track_caller]
     pub(crate) fn record(verb: &str, arguments: &[&str]) -> Self {
         let folder = TempDir::new().expect("there is room for temporary files");
         let recording = folder.path().join("test.heaptide");
         let mut command = Command::new(binary());
         command.arg(verb).arg("--output").arg(&recording);
-        if !arguments.contains(&"--max-overhead") {
-            command.args(["--max-overhead", "100"]);
+        if !arguments.contains(&"--max-overhead") && !arguments.contains(&"--exact") {
+            command.arg("--exact");
         }
         command.args(arguments);
         Self::start(&mut command, folder, recording)

@@ -56,6 +56,7 @@ pub(crate) struct Site {
     pub(crate) pids: Vec<u32>,
     pub(crate) retained: Estimate,
     pub(crate) allocated: Estimate,
+    pub(crate) allocations: Estimate,
     pub(crate) mapped: u64,
 }
 
@@ -67,8 +68,11 @@ pub(crate) struct Frame {
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "they are the keys of the report")]
 pub(crate) struct Estimate {
     pub(crate) estimate: u64,
+    pub(crate) low: u64,
+    pub(crate) high: u64,
 }
 
 impl Report {

@@ -15,6 +15,8 @@ pub(super) struct Block {
     pub(super) copies: u32,
     /// Whether that is an estimate.
     pub(super) is_sampled: bool,
+    /// When it was got, in milliseconds since the recording began.
+    pub(super) born: u32,
 }
 
 /// The live blocks of one process by address, at most a given number of them.
@@ -68,6 +70,7 @@ mod tests {
             stack: StackId(1),
             copies: 1,
             is_sampled: false,
+            born: 0,
         }
     }
 

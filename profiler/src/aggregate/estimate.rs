@@ -1,8 +1,9 @@
 //! A number and how far it can be trusted.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, rc::Rc};
 
-use crate::profile::{Metered, ProcessKey};
+use super::{anchor::Anchor, groups::WindowKind, series::Series};
+use crate::profile::{ProcessKey, SizeClass};
 
 /// An estimate with its 95 % interval. Where everything was observed, all three are the same.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -44,44 +45,21 @@ pub(super) struct Sum {
     /// By how much the parts may be larger together, because they are lower bounds.
     slack: u64,
     /// What rests on windows, by those who have windows of their own.
-    series: BTreeMap<(ProcessKey, Metered), Series>,
+    series: BTreeMap<(ProcessKey, WindowKind), Series>,
+    /// What was scaled to sums that are known.
+    anchored: BTreeMap<(ProcessKey, SizeClass), Anchored>,
 }
 
-/// What the windows of one process showed, one after the other; groups of neighbouring windows
-/// count as one. The same groups for all sums, so that what comes together adds up together.
-#[derive(Clone, Debug, Default)]
-struct Series {
-    by_group: BTreeMap<u32, f64>,
-    groups: u32,
+/// What was scaled to a sum that is known.
+#[derive(Clone, Debug)]
+struct Anchored {
+    anchor: Rc<Anchor>,
+    /// Its share in that sum.
+    share: f64,
 }
 
-impl Series {
-    /// The variance of the sum: half of the squared differences of neighbours. What grows or ebbs
-    /// slowly is known well, since there is a window for each part of it; what appears in a single
-    /// window might as well have been missed.
-    fn variance(&self) -> f64 {
-        let groups = f64::from(self.groups);
-        if self.groups < 2 {
-            return self.by_group.values().map(|value| value * value).sum();
-        }
-        let (mut squares, mut before) = (0.0, None);
-        for (group, value) in &self.by_group {
-            squares += match before {
-                Some((last, other)) if last + 1 == *group => (value - other) * (value - other),
-                Some((_, other)) => value * value + other * other,
-                None if *group > 0 => value * value,
-                None => 0.0,
-            };
-            before = Some((*group, *value));
-        }
-        if let Some((last, value)) = before
-            && last + 1 < self.groups
-        {
-            squares += value * value;
-        }
-        squares / 2.0 * groups / (groups - 1.0)
-    }
-}
+/// A share smaller than that tells nothing about how large the whole seems to be.
+const LEAST_SHARE: f64 = 0.02;
 
 impl Sum {
     /// Adds what was counted.
@@ -110,22 +88,36 @@ impl Sum {
     /// it.
     pub(super) fn add_series(
         &mut self,
-        windows: (ProcessKey, Metered),
+        windows: (ProcessKey, WindowKind),
         groups: u32,
         values: impl Iterator<Item = (u32, f64)>,
     ) {
-        let series = self.series.entry(windows).or_default();
-        series.groups = groups;
+        let series = self.series.entry(windows);
+        let series = series.or_insert_with(|| Series::new(groups));
         for (group, value) in values {
-            *series.by_group.entry(group).or_default() += value;
+            series.add(group, value);
         }
+    }
+
+    /// Says that a share of what was added was scaled to a sum that is known.
+    pub(super) fn add_anchored(
+        &mut self,
+        class: (ProcessKey, SizeClass),
+        anchor: &Rc<Anchor>,
+        share: f64,
+    ) {
+        let anchored = self.anchored.entry(class).or_insert_with(|| Anchored {
+            anchor: Rc::clone(anchor),
+            share: 0.0,
+        });
+        anchored.share += share;
     }
 
     /// The estimate with its interval.
     pub(super) fn estimate(&self) -> Estimate {
-        let of_windows: f64 = self.series.values().map(Series::variance).sum();
-        let groups = self.series.values().map(|series| series.groups).max();
-        let reach = rounded(reach(groups) * (self.variance + of_windows).sqrt());
+        let (of_windows, of_anchors) = self.variances();
+        let groups = self.series.values().map(Series::groups).max();
+        let reach = rounded(reach(groups) * (self.variance + of_windows + of_anchors).sqrt());
         let low = self.estimate.saturating_sub(reach);
         let high = self.estimate.saturating_add(reach);
         Estimate {
@@ -133,6 +125,25 @@ impl Sum {
             low: low.max(self.floor.min(self.estimate)),
             high: high.saturating_add(self.slack),
         }
+    }
+}
+
+impl Sum {
+    /// The variances of what rests on windows, and of the sums to which it was scaled. What grows
+    /// in proportion to such a sum is as sure as the sum; only how far it departs from that is not.
+    fn variances(&self) -> (f64, f64) {
+        let mut series = self.series.clone();
+        let mut of_anchors = 0.0;
+        for ((process, _), anchored) in &self.anchored {
+            let Anchored { anchor, share } = anchored;
+            of_anchors += (share * anchor.error).powi(2);
+            if let Some(series) = series.get_mut(&(*process, WindowKind::Objects))
+                && *share >= LEAST_SHARE
+            {
+                series.subtract(&anchor.series, anchor.factor * share);
+            }
+        }
+        (series.values().map(Series::variance).sum(), of_anchors)
     }
 }
 
@@ -208,7 +219,7 @@ mod tests {
         sum.add_estimate(rounded(total));
         let groups = u32::try_from(values.len()).unwrap();
         let values = (0..).zip(values.iter().copied());
-        sum.add_series((ProcessKey(0), Metered::SampledBlock), groups, values);
+        sum.add_series((ProcessKey(0), WindowKind::Blocks), groups, values);
         sum.estimate()
     }
 

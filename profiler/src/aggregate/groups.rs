@@ -11,7 +11,7 @@ use crate::profile::{Metered, ProcessKey};
 /// rarer than intervals, there would be empty ones between them.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
-    by_windows: HashMap<(ProcessKey, Metered), Numbers>,
+    by_windows: HashMap<(ProcessKey, WindowKind), Numbers>,
 }
 
 /// The numbers of intervals that are groups, ascending.
@@ -26,8 +26,31 @@ impl Numbers {
     }
 }
 
-/// How long probes of a meter that is sampled had been open.
-type OpenTime = HashMap<(ProcessKey, Metered), std::time::Duration>;
+/// What windows are for.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(super) enum WindowKind {
+    /// Blocks over 512 bytes.
+    Blocks,
+    /// Pools.
+    Pools,
+    /// Small objects.
+    Objects,
+}
+
+impl WindowKind {
+    /// The windows that a meter rests on; `None` if it does not sample.
+    pub(super) const fn of(meter: Metered) -> Option<Self> {
+        match meter {
+            Metered::SampledBlock => Some(Self::Blocks),
+            Metered::SampledPool => Some(Self::Pools),
+            Metered::SampledObject(_) => Some(Self::Objects),
+            _ => None,
+        }
+    }
+}
+
+/// How long the probes of a kind had been open.
+type OpenTime = HashMap<(ProcessKey, WindowKind), std::time::Duration>;
 
 impl Groups {
     /// Finds the groups of a part.
@@ -36,19 +59,20 @@ impl Groups {
         let mut open = OpenTime::new();
         for (number, interval) in part.intervals.iter().enumerate() {
             for census in &interval.censuses {
-                for (meter, time) in [
-                    (Metered::SampledBlock, census.blocks_observed),
-                    (Metered::SampledPool, census.pools_observed),
+                for (kind, time) in [
+                    (WindowKind::Blocks, census.blocks_observed),
+                    (WindowKind::Pools, census.pools_observed),
+                    (WindowKind::Objects, census.objects_observed),
                 ] {
-                    let windows = (census.process, meter);
+                    let windows = (census.process, kind);
                     if open.insert(windows, time) != Some(time) {
                         groups.by_windows.entry(windows).or_default().add(number);
                     }
                 }
             }
             for change in &interval.changes {
-                let windows = (change.process, change.meter);
-                if is_sampled(change.meter) {
+                if let Some(kind) = WindowKind::of(change.meter) {
+                    let windows = (change.process, kind);
                     groups.by_windows.entry(windows).or_default().add(number);
                 }
             }
@@ -58,24 +82,27 @@ impl Groups {
 
     /// The group of an interval; `None` if this meter does not sample.
     pub(super) fn of(&self, process: ProcessKey, meter: Metered, interval: usize) -> Option<u32> {
-        if !is_sampled(meter) {
-            return None;
-        }
-        let numbers = self.by_windows.get(&(process, meter))?;
+        let kind = WindowKind::of(meter)?;
+        let numbers = self.by_windows.get(&(process, kind))?;
         let place = numbers.0.binary_search(&interval).ok()?;
         u32::try_from(place).ok()
     }
 
+    /// The group that is nearest to an interval; `None` if this meter does not sample.
+    pub(super) fn near(&self, process: ProcessKey, meter: Metered, interval: usize) -> Option<u32> {
+        let kind = WindowKind::of(meter)?;
+        let numbers = &self.by_windows.get(&(process, kind))?.0;
+        let place = numbers.partition_point(|number| *number < interval);
+        u32::try_from(place.min(numbers.len().checked_sub(1)?)).ok()
+    }
+
     /// How many groups a process has.
     pub(super) fn count(&self, process: ProcessKey, meter: Metered) -> u32 {
-        let numbers = self.by_windows.get(&(process, meter));
+        let kind = WindowKind::of(meter);
+        let numbers = kind.and_then(|kind| self.by_windows.get(&(process, kind)));
         let count = numbers.map_or(0, |numbers| numbers.0.len());
         u32::try_from(count).unwrap_or(u32::MAX)
     }
-}
-
-const fn is_sampled(meter: Metered) -> bool {
-    matches!(meter, Metered::SampledBlock | Metered::SampledPool)
 }
 
 #[cfg(test)]

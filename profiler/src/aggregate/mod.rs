@@ -1,26 +1,33 @@
 //! What is made of measurements: live sets, ledgers and pool books while recording, and findings
 //! afterwards. All of it is functions of the input: no clock, no I/O, no randomness.
 
+mod anchor;
 mod blocks;
 mod books;
 mod collector;
+mod elders;
 mod estimate;
 mod findings;
+mod ghosts;
 mod groups;
 mod mappings;
 mod metric;
+mod objects;
 mod observation;
 mod pools;
 mod processes;
 mod selection;
+mod series;
 mod sites;
 mod slope;
+mod survivors;
 mod tally;
 #[cfg(test)]
 mod test_data;
 mod windows;
 
 pub use books::Books;
+pub use elders::Elders;
 pub use estimate::Estimate;
 pub use findings::{Findings, GroupFinding, ProcessFinding, Site, Totals, findings};
 pub use metric::Metric;

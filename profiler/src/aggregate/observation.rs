@@ -17,6 +17,10 @@ pub(super) struct Observation {
     pub(super) blocks: Duration,
     /// How long the probes of pools were open.
     pub(super) pools: Duration,
+    /// How long the probes of small objects were open.
+    pub(super) objects: Duration,
+    /// How often they were opened.
+    pub(super) object_windows: u64,
     /// Processor time that probes took.
     pub(super) cost: Duration,
     /// The time that counts as the process's own.
@@ -39,6 +43,10 @@ impl Observation {
             span: last.time.saturating_sub(since),
             blocks: last.blocks_observed.saturating_sub(before.blocks_observed),
             pools: last.pools_observed.saturating_sub(before.pools_observed),
+            objects: last
+                .objects_observed
+                .saturating_sub(before.objects_observed),
+            object_windows: last.object_windows.saturating_sub(before.object_windows),
             cost: last.probe_cost.saturating_sub(costed.probe_cost),
             own: own_time(
                 last.cpu.saturating_sub(costed.cpu),
@@ -52,6 +60,8 @@ impl Observation {
         self.span += other.span;
         self.blocks += other.blocks.min(other.span);
         self.pools += other.pools.min(other.span);
+        self.objects += other.objects.min(other.span);
+        self.object_windows += other.object_windows;
         self.cost += other.cost;
         self.own += other.own;
     }
@@ -73,6 +83,16 @@ impl Observation {
         } else {
             fraction
         }
+    }
+
+    /// The same for small objects; `None` if they were not observed one by one.
+    pub(super) fn object_fraction(&self) -> Option<f64> {
+        self.has_objects().then(|| self.fraction(self.objects))
+    }
+
+    /// Whether small objects were observed one by one, so that pools need not stand for them.
+    pub(super) const fn has_objects(&self) -> bool {
+        !self.objects.is_zero()
     }
 
     /// How many pools there are, by the time, for one that was seen to open.
@@ -97,6 +117,8 @@ mod tests {
             span: Duration::from_millis(span),
             blocks: Duration::from_millis(observed),
             pools: Duration::from_millis(span),
+            objects: Duration::ZERO,
+            object_windows: 0,
             cost: Duration::ZERO,
             own: Duration::from_millis(span),
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    profile::{Census, Interval, ProcessKey, ProcessRecord, Recorded},
+    profile::{Census, Interval, ProcessKey, ProcessRecord, Recorded, Survivor},
     units::Pid,
 };
 
@@ -63,6 +63,25 @@ impl<'a> Part<'a> {
             start,
             end: end.max(start),
         }
+    }
+
+    /// What is held at the end of what was got in the part, if the part reaches to the end of a
+    /// recording that tells.
+    pub(super) fn survivors(&self) -> Option<impl Iterator<Item = &'a Survivor>> {
+        let part = *self;
+        let all = &self.recorded.survivors;
+        let last = self.recorded.intervals.last()?;
+        let reaches_end = self.intervals.last().is_some_and(|it| it.end >= last.end);
+        (reaches_end && !all.is_empty()).then(|| {
+            let is_asked = move |it: &&Survivor| it.born >= part.start && part.has(it.process);
+            all.iter().filter(is_asked)
+        })
+    }
+
+    /// The number of the interval in which something happened.
+    pub(super) fn interval_of(&self, time: Duration) -> usize {
+        let after = self.intervals.partition_point(|it| it.end <= time);
+        after.min(self.intervals.len().saturating_sub(1))
     }
 
     /// How long it is.

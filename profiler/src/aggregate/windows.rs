@@ -1,7 +1,7 @@
 //! When the probes of one class were open in one process, and for how much it stands what they
 //! saw then.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, ops::Range, time::Duration};
 
 use crate::source::Event;
 
@@ -79,6 +79,12 @@ impl Windows {
         std::mem::take(&mut self.held_back)
     }
 
+    /// The last window, if it was a sample.
+    pub(super) fn last_sample(&self) -> Option<Range<Duration>> {
+        let last = self.recent.back().filter(|window| window.is_sample())?;
+        Some(last.from..last.until)
+    }
+
     /// Holds an event back, if it is not known yet for how much it stands. Says whether it did.
     pub(super) fn hold_back(&mut self, event: &Event) -> bool {
         let is_open = self.is_open && self.recent.back().is_some_and(Window::is_sample);
@@ -88,18 +94,24 @@ impl Windows {
         is_open
     }
 
-    /// For what an event at this time stands; `None` if it was seen while probes were opened or
-    /// closed, so that it does not count. As long as no window was named, all events count.
-    pub(super) fn share(&mut self, time: Duration) -> Option<Share> {
+    /// For how many events one at this time stands; `None` if it was seen while probes were opened
+    /// or closed, so that it does not count. As long as no window was named, all events count.
+    pub(super) fn weight(&self, time: Duration) -> Option<f64> {
         if self.recent.is_empty() {
-            return Some(Share::WHOLE);
+            return Some(1.0);
         }
         let holds = |window: &&Window| (window.from..window.until).contains(&time);
         let window = self.recent.iter().rev().find(holds)?;
-        if !window.is_sample() {
+        Some(window.weight.max(1.0))
+    }
+
+    /// The same in whole events.
+    pub(super) fn share(&mut self, time: Duration) -> Option<Share> {
+        let weight = self.weight(time)?;
+        if weight <= 1.0 {
             return Some(Share::WHOLE);
         }
-        let (copies, carry) = whole(window.weight + self.carry);
+        let (copies, carry) = whole(weight + self.carry);
         self.carry = carry;
         Some(Share {
             copies,

@@ -90,21 +90,14 @@ pub(super) struct RecordArgs {
 
 impl RecordArgs {
     /// What the flags mean for a recording of `target`.
-    pub(super) fn options(&self, target: Target, common: &Common) -> anyhow::Result<Options> {
-        if self.exact {
-            return Err(super::exit::Misuse::new(
-                "--exact is not available yet: this version sees small objects through pymalloc's \
-                 pools",
-                "record without --exact",
-            )
-            .into());
-        }
-        Ok(Options {
+    pub(super) fn options(&self, target: Target, common: &Common) -> Options {
+        Options {
             target,
             duration: self.duration,
             output: self.output.clone(),
             force: self.force,
             max_overhead_percent: self.max_overhead,
+            exact: self.exact,
             children: !self.no_children,
             traffic: match self.traffic {
                 TrafficArg::Auto => Traffic::Auto,
@@ -114,7 +107,7 @@ impl RecordArgs {
             },
             diagnostics: common.verbose >= 2,
             single_site_links: self.single_site_links,
-        })
+        }
     }
 }
 

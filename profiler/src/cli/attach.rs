@@ -32,6 +32,6 @@ pub(super) fn run(args: AttachArgs, common: &Common) -> anyhow::Result<ExitCode>
     let target = Target::Attach {
         pids: pids.into_iter().map(Pid).collect(),
     };
-    let options = flags.options(target, common)?;
+    let options = flags.options(target, common);
     record::record(&options, &flags, common).map(|_finished| ExitCode::SUCCESS)
 }

@@ -30,7 +30,7 @@ pub(super) fn run(args: RunArgs, common: &Common) -> anyhow::Result<ExitCode> {
         record: flags,
         command,
     } = args;
-    let options = flags.options(Target::Launch { command }, common)?;
+    let options = flags.options(Target::Launch { command }, common);
     let finished = record::record(&options, &flags, common)?;
     Ok(finished.status.map_or(ExitCode::SUCCESS, exit_code))
 }

@@ -28,6 +28,8 @@ pub enum SiteProgram {
     RequestReturned,
     /// Pymalloc has taken a pool; the cookie is a [`profiler_common::config::PoolCookie`].
     PoolOpened,
+    /// Pymalloc hands out a block; the cookie is a [`profiler_common::config::ObjectCookie`].
+    ObjectTaken,
     /// A hit that leads to nothing, to measure its cost.
     Calibration,
 }
@@ -39,6 +41,7 @@ impl SiteProgram {
             Self::RequestEntered => "request_entered",
             Self::RequestReturned => "request_returned",
             Self::PoolOpened => "pool_opened",
+            Self::ObjectTaken => "object_taken",
             Self::Calibration => "calibration",
         }
     }
@@ -49,15 +52,17 @@ impl SiteProgram {
             Self::RequestEntered => "request_entered_single",
             Self::RequestReturned => "request_returned_single",
             Self::PoolOpened => "pool_opened_single",
+            Self::ObjectTaken => "object_taken_single",
             Self::Calibration => "calibration_single",
         }
     }
 
     /// All of them.
-    pub(super) const ALL: [Self; 4] = [
+    pub(super) const ALL: [Self; 5] = [
         Self::RequestEntered,
         Self::RequestReturned,
         Self::PoolOpened,
+        Self::ObjectTaken,
         Self::Calibration,
     ];
 }

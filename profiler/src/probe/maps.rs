@@ -27,6 +27,8 @@ pub struct ProcessCounters {
     pub blocks: Runs,
     /// For probes of pools and arenas.
     pub pools: Runs,
+    /// For probes of objects.
+    pub objects: Runs,
 }
 
 /// Runs of programs.
@@ -85,6 +87,7 @@ impl Probe {
             kernel: runs(Cause::Kernel),
             blocks: runs(Cause::Blocks),
             pools: runs(Cause::Pools),
+            objects: runs(Cause::Objects),
         })
     }
 

@@ -50,6 +50,12 @@ pub enum Happening {
         size_class: u32,
         stack: RawStack,
     },
+    /// See [`EventKind::ObjectTaken`] and [`EventKind::ObjectSampled`].
+    ObjectTaken {
+        address: u64,
+        size_class: u32,
+        stack: Option<RawStack>,
+    },
     /// See [`EventKind::Mapped`].
     Mapped {
         address: u64,
@@ -98,6 +104,14 @@ pub fn decode(bytes: &[u8]) -> Option<Record> {
             address,
             size_class: detail,
             stack: stack()?,
+        },
+        EventKind::ObjectTaken | EventKind::ObjectSampled => Happening::ObjectTaken {
+            address,
+            size_class: detail,
+            stack: match kind {
+                EventKind::ObjectSampled => Some(stack()?),
+                _ => None,
+            },
         },
         EventKind::Mapped => Happening::Mapped {
             address,

@@ -64,6 +64,29 @@ impl Figures {
     }
 }
 
+/// The processor time that all threads of a process have used, to the nanosecond; `None` if it is
+/// gone.
+pub fn processor_time(pid: Pid) -> Option<Duration> {
+    let id = libc::pid_t::try_from(pid.0).ok()?;
+    let mut clock: libc::clockid_t = 0;
+    // SAFETY: the call writes a number to where it is told.
+    if unsafe { libc::clock_getcpuclockid(id, &raw mut clock) } != 0 {
+        return None;
+    }
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: as above.
+    if unsafe { libc::clock_gettime(clock, &raw mut time) } != 0 {
+        return None;
+    }
+    Some(Duration::new(
+        u64::try_from(time.tv_sec).ok()?,
+        u32::try_from(time.tv_nsec).ok()?,
+    ))
+}
+
 /// The file that sums up all mappings; nothing where the kernel has none or does not show it.
 fn read_rollup(pid: Pid) -> Result<Vec<u8>, ProcessError> {
     match proc_file::read(pid, "smaps_rollup", "the sizes of the mappings") {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Losses, ProcessKey, StackId};
+use super::{ClassCensus, Losses, Metered, ProcessKey, StackId};
 
 /// What changed during one interval. Times are counted from the start of the recording.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,58 +32,6 @@ pub struct Change {
     pub meter: Metered,
     /// The counts.
     pub counters: Counters,
-}
-
-/// What a counter counts. No byte is counted by two meters whose sums are added up: blocks and
-/// pools are disjoint, and so are those that were seen in full and those that were sampled;
-/// `Mapping` and `Page` look at the same memory from below.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum Metered {
-    /// Blocks over 512 bytes: each is seen when it is handed out and when it is given back.
-    Block,
-    /// Small blocks, seen through pymalloc's pools: what lives in the pools that this stack opened
-    /// while recording. Bytes got are a lower bound, what lives is a sample (one pool stands for
-    /// what all lines put into it).
-    Pool,
-    /// Blocks over 512 bytes in times in which only part of them was seen: the counts are
-    /// estimates, each block counted as often as it has others to stand for.
-    SampledBlock,
-    /// Pools in times in which only part of them was seen; the counts are estimates in the same
-    /// way.
-    SampledPool,
-    /// Address space from `mmap` and `brk`, exact to the byte.
-    Mapping,
-    /// Fresh pages touched, sampled: one page fault in so many.
-    Page,
-}
-
-impl Metered {
-    /// All meters.
-    pub const ALL: [Self; 6] = [
-        Self::Block,
-        Self::Pool,
-        Self::SampledBlock,
-        Self::SampledPool,
-        Self::Mapping,
-        Self::Page,
-    ];
-
-    /// The stable name, as it stands in recordings.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Block => "block",
-            Self::Pool => "pool",
-            Self::SampledBlock => "sampled-block",
-            Self::SampledPool => "sampled-pool",
-            Self::Mapping => "mapping",
-            Self::Page => "page",
-        }
-    }
-
-    /// Finds a meter by its stable name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|meter| meter.name() == name)
-    }
 }
 
 /// Sums over an interval.
@@ -136,6 +84,8 @@ pub struct Census {
     pub cpu: Duration,
     /// Bytes in blocks that pymalloc has handed out, or mimalloc where it takes its place.
     pub pymalloc_live: Option<u64>,
+    /// The small blocks by size class; empty if they were not counted.
+    pub size_classes: Vec<ClassCensus>,
     /// Bytes of the arenas that pymalloc holds, or of mimalloc's segments.
     pub pymalloc_arenas: Option<u64>,
     /// Probe hits and other program runs since the start of the recording.
@@ -146,6 +96,10 @@ pub struct Census {
     pub blocks_observed: Duration,
     /// For how long since then the probes of pools were open.
     pub pools_observed: Duration,
+    /// For how long since then the probes of small objects were open.
+    pub objects_observed: Duration,
+    /// How often since then they were opened.
+    pub object_windows: u64,
 }
 
 /// The time that counts as a process's own when costs are compared with it: what it spent on

@@ -4,12 +4,16 @@
 
 mod interval;
 mod losses;
+mod meter;
 mod recorded;
+mod size_class;
 mod stack;
+mod survivor;
 
-pub use interval::{
-    Census, Change, Counters, Interval, Lifecycle, LifecycleKind, Metered, own_time,
-};
+pub use interval::{Census, Change, Counters, Interval, Lifecycle, LifecycleKind, own_time};
 pub use losses::Losses;
+pub use meter::Metered;
 pub use recorded::{Facts, ProcessKey, ProcessRecord, Recorded};
+pub use size_class::{ClassCensus, SizeClass};
 pub use stack::{Frame, FrameId, StackId, StackTable};
+pub use survivor::Survivor;

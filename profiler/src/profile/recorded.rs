@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Interval, StackTable};
+use super::{Interval, StackTable, Survivor};
 use crate::units::Pid;
 
 /// Everything that a recording holds, and all that a report is made from.
@@ -16,6 +16,8 @@ pub struct Recorded {
     pub stacks: StackTable,
     /// What happened, in the order of time and without gaps.
     pub intervals: Vec<Interval>,
+    /// What was still held at its end, by when it was got; empty if it was not ended in order.
+    pub survivors: Vec<Survivor>,
 }
 
 impl Recorded {
@@ -44,8 +46,9 @@ pub struct Facts {
     pub kernel: String,
     /// What was measured, as a person would name it: `python app.py (pid 4711)`.
     pub target: String,
-    /// The budget that the user set, in percent of the target's time.
-    pub budget_percent: f64,
+    /// The budget that the user set, in percent of the target's time; `None` if everything was to
+    /// be followed, whatever it costs.
+    pub budget_percent: Option<f64>,
     /// Page faults per sample.
     pub page_fault_period: u64,
     /// Bytes of a page.

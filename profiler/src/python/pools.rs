@@ -109,6 +109,22 @@ pub struct PoolCensus {
     pub pools_by_class: [u64; SIZE_CLASSES],
 }
 
+impl PoolCensus {
+    /// Counts a pool that holds blocks in use.
+    fn count(&mut self, pool: PoolHeader) {
+        let class = usize::from(pool.size_class);
+        if let (Some(blocks), Some(pools)) = (
+            self.blocks_by_class.get_mut(class),
+            self.pools_by_class.get_mut(class),
+        ) {
+            *blocks += u64::from(pool.count);
+            *pools += 1;
+            self.pools += 1;
+            self.live_bytes += u64::from(pool.count) * pool.block_size();
+        }
+    }
+}
+
 impl Pools {
     /// Finds pymalloc's state; `elf` is the binary that holds the interpreter.
     pub fn find(
@@ -157,21 +173,8 @@ impl Pools {
         let mut census = PoolCensus::default();
         let (BlockCounter::Raw(counter) | BlockCounter::Total(counter)) = self.counter;
         let blocks = word(&memory.read_bytes(counter, 8)?, 0);
-        let mut pools = Vec::with_capacity(BATCH);
-        for arena in self.arenas(memory)? {
-            census.arenas += 1;
-            census.arena_bytes += self.arena_size;
-            let mut pool = arena.first_pool;
-            while pool < arena.end {
-                pools.push(pool);
-                pool += self.pool_size;
-            }
-            if pools.len() >= BATCH {
-                self.count(memory, &pools, &mut census);
-                pools.clear();
-            }
-        }
-        self.count(memory, &pools, &mut census);
+        census.arenas = self.visit(memory, |_, header| census.count(header))?;
+        census.arena_bytes = census.arenas * self.arena_size;
         let in_pools = match self.counter {
             BlockCounter::Raw(_) => 0,
             BlockCounter::Total(_) => census.blocks_by_class.iter().sum(),
@@ -198,20 +201,31 @@ impl Pools {
         self.pool_size
     }
 
-    fn count(&self, memory: &Memory, pools: &[u64], census: &mut PoolCensus) {
-        for header in self.read_pool_headers(memory, pools).into_iter().flatten() {
-            let class = usize::from(header.size_class);
-            if let (Some(blocks), Some(pools), 1..) = (
-                census.blocks_by_class.get_mut(class),
-                census.pools_by_class.get_mut(class),
-                header.count,
-            ) {
-                *blocks += u64::from(header.count);
-                *pools += 1;
-                census.pools += 1;
-                census.live_bytes += u64::from(header.count) * header.block_size();
+    /// Shows the pools that hold a block in use, and returns how many arenas there are.
+    pub(super) fn visit(
+        &self,
+        memory: &Memory,
+        mut show: impl FnMut(u64, PoolHeader),
+    ) -> io::Result<u64> {
+        let arenas = self.arenas(memory)?;
+        let mut pools =
+            (arenas.iter()).flat_map(|arena| (arena.first_pool..arena.end).step_by(self.step()));
+        loop {
+            let batch: Vec<u64> = pools.by_ref().take(BATCH).collect();
+            if batch.is_empty() {
+                return Ok(arenas.len() as u64);
+            }
+            let headers = self.read_pool_headers(memory, &batch);
+            for (pool, header) in batch.iter().zip(headers) {
+                if let Some(header) = header.filter(|header| header.count > 0) {
+                    show(*pool, header);
+                }
             }
         }
+    }
+
+    fn step(&self) -> usize {
+        usize::try_from(self.pool_size).unwrap_or(usize::MAX)
     }
 
     fn arenas(&self, memory: &Memory) -> io::Result<Vec<Arena>> {

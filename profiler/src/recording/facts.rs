@@ -46,7 +46,7 @@ pub(super) fn read(connection: &Connection) -> Result<Facts, Fault> {
         complete: value(connection, "complete")?,
         kernel: value(connection, "kernel")?,
         target: value(connection, "target")?,
-        budget_percent: real(connection, "budget_percent")?,
+        budget_percent: optional_real(connection, "budget_percent")?,
         page_fault_period: number(connection, "page_fault_period")?,
         page_size: number(connection, "page_size")?,
         notes: value::<String>(connection, "notes")?
@@ -69,9 +69,9 @@ fn number(connection: &Connection, key: &'static str) -> Result<u64, Fault> {
     checked::size(value(connection, key)?).ok_or_else(|| wrong(key))
 }
 
-fn real(connection: &Connection, key: &'static str) -> Result<f64, Fault> {
-    let number: f64 = value(connection, key)?;
-    if number.is_finite() && number >= 0.0 {
+fn optional_real(connection: &Connection, key: &'static str) -> Result<Option<f64>, Fault> {
+    let number: Option<f64> = value(connection, key)?;
+    if number.is_none_or(|number| number.is_finite() && number >= 0.0) {
         Ok(number)
     } else {
         Err(wrong(key))
@@ -96,7 +96,7 @@ mod tests {
     fn facts_come_back_as_they_were_written() {
         let facts = Facts {
             heaptide: "0.1.0".to_owned(),
-            budget_percent: 2.0,
+            budget_percent: Some(2.0),
             page_size: 4096,
             complete: true,
             notes: vec!["One.".to_owned(), "Two\nlines.".to_owned()],

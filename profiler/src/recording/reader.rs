@@ -138,7 +138,9 @@ fn read_from(connection: &Connection) -> Result<Recorded, Fault> {
         processes: tables::processes(connection)?,
         stacks: tables::stacks(connection)?,
         intervals: Vec::new(),
+        survivors: Vec::new(),
     };
+    recorded.survivors = tables::survivors(connection, &recorded)?;
     recorded.intervals = Intervals::read(connection, &recorded)?;
     if !recorded.facts.complete {
         let last = recorded.intervals.last();
@@ -193,7 +195,7 @@ mod tests {
                 .append(&interval, &[process(1)], &stacks(100))
                 .unwrap();
         }
-        writer.finish(&facts()).unwrap();
+        writer.finish(&facts(), &[]).unwrap();
         fs::read(&path).unwrap()
     }
 
@@ -326,7 +328,7 @@ mod tests {
             let path = folder.path().join(name);
             Writer::create(&path, false, &facts())
                 .unwrap()
-                .finish(&facts())
+                .finish(&facts(), &[])
                 .unwrap();
             assert_eq!(read(&path).unwrap().facts, facts());
             let connection = connect(immutable(&path), OpenFlags::SQLITE_OPEN_URI).unwrap();

@@ -5,7 +5,10 @@ use std::ops::Range;
 use rusqlite::{Connection, params};
 
 use super::checked::{stored, stored_option, stored_time};
-use crate::profile::{Census, Change, FrameId, Interval, ProcessRecord, StackId, StackTable};
+use super::classes;
+use crate::profile::{
+    Census, Change, FrameId, Interval, ProcessRecord, StackId, StackTable, Survivor,
+};
 
 /// About how many bytes the rows of an interval take in the file.
 pub(super) fn bytes(changes: usize, censuses: usize) -> u64 {
@@ -94,6 +97,23 @@ pub(super) fn interval(
     Ok(())
 }
 
+/// Writes what was still held at the end.
+pub(super) fn survivors(connection: &Connection, survivors: &[Survivor]) -> rusqlite::Result<()> {
+    let mut insert =
+        connection.prepare_cached("INSERT INTO survivor VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    for survivor in survivors {
+        insert.execute(params![
+            survivor.process.0,
+            survivor.stack.0,
+            survivor.meter.name(),
+            stored_time(survivor.born),
+            stored(survivor.bytes),
+            stored(survivor.count),
+        ])?;
+    }
+    Ok(())
+}
+
 fn changes(connection: &Connection, interval: i64, changes: &[Change]) -> rusqlite::Result<()> {
     let mut insert = connection
         .prepare_cached("INSERT INTO change VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
@@ -118,7 +138,8 @@ fn censuses(connection: &Connection, interval: i64, censuses: &[Census]) -> rusq
     // Two censuses of a process at one moment cannot differ in a way that matters.
     let mut insert = connection.prepare_cached(
         "INSERT OR REPLACE INTO census \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
+         ?19)",
     )?;
     for census in censuses {
         insert.execute(params![
@@ -138,6 +159,9 @@ fn censuses(connection: &Connection, interval: i64, censuses: &[Census]) -> rusq
             stored_time(census.probe_cost),
             stored_time(census.blocks_observed),
             stored_time(census.pools_observed),
+            stored_time(census.objects_observed),
+            stored(census.object_windows),
+            classes::to_text(&census.size_classes),
         ])?;
     }
     Ok(())

@@ -10,10 +10,10 @@ pub(super) const FORMAT: i64 = 1;
 ///
 /// `SQLite` keeps these texts in the file. The reader wants to find them unchanged, so that a
 /// forged or broken schema cannot make it run anything but plain reads of plain tables.
-pub(super) const TABLES: [(&str, &str); 9] = [
+pub(super) const TABLES: [(&str, &str); 10] = [
     (
         "meta",
-        "CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID",
     ),
     (
         "frame",
@@ -50,7 +50,9 @@ pub(super) const TABLES: [(&str, &str); 9] = [
          anonymous INTEGER, swap INTEGER, threads INTEGER NOT NULL, cpu_ns INTEGER NOT NULL, \
          pymalloc_live INTEGER, pymalloc_arenas INTEGER, probe_runs INTEGER NOT NULL, \
          probe_cost_ns INTEGER NOT NULL, blocks_observed_ns INTEGER NOT NULL, \
-         pools_observed_ns INTEGER NOT NULL, \
+         pools_observed_ns INTEGER NOT NULL, objects_observed_ns INTEGER NOT NULL, \
+         object_windows INTEGER NOT NULL, \
+         size_classes TEXT, \
          PRIMARY KEY (interval, process, time_ns)) WITHOUT ROWID",
     ),
     (
@@ -63,6 +65,12 @@ pub(super) const TABLES: [(&str, &str); 9] = [
         "loss",
         "CREATE TABLE loss (interval INTEGER NOT NULL, reason TEXT NOT NULL, \
          times INTEGER NOT NULL, PRIMARY KEY (interval, reason)) WITHOUT ROWID",
+    ),
+    (
+        "survivor",
+        "CREATE TABLE survivor (process INTEGER NOT NULL, stack INTEGER NOT NULL, \
+         meter TEXT NOT NULL, born_ns INTEGER NOT NULL, bytes INTEGER NOT NULL, \
+         count INTEGER NOT NULL, PRIMARY KEY (process, stack, meter, born_ns)) WITHOUT ROWID",
     ),
 ];
 

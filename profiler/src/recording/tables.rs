@@ -7,11 +7,14 @@ use std::collections::HashMap;
 
 use rusqlite::Connection;
 
-use super::checked::{Fault, Fields};
+use super::{
+    checked::{Fault, Fields},
+    classes,
+};
 use crate::{
     profile::{
         Census, Change, Counters, Frame, FrameId, Interval, Lifecycle, LifecycleKind, Metered,
-        ProcessKey, ProcessRecord, Recorded, StackId, StackTable,
+        ProcessKey, ProcessRecord, Recorded, StackId, StackTable, Survivor,
     },
     units::Pid,
 };
@@ -100,6 +103,38 @@ pub(super) fn processes(connection: &Connection) -> Result<Vec<ProcessRecord>, F
         Ok(())
     })?;
     Ok(processes)
+}
+
+/// Reads what was still held at the end; `recorded` has processes and stacks already.
+pub(super) fn survivors(
+    connection: &Connection,
+    recorded: &Recorded,
+) -> Result<Vec<Survivor>, Fault> {
+    let mut survivors = Vec::new();
+    let mut keys = Ascending::default();
+    let sql = "SELECT process, stack, meter, born_ns, bytes, count FROM survivor \
+               ORDER BY process, stack, meter, born_ns";
+    each_row(connection, "survivor", sql, |fields| {
+        let survivor = Survivor {
+            process: ProcessKey(fields.id(0, recorded.processes.len())?),
+            stack: StackId(fields.id(1, recorded.stacks.stack_count())?),
+            meter: fields.named(2, Metered::from_name)?,
+            born: fields.time(3)?,
+            bytes: fields.size(4)?,
+            count: fields.size(5)?,
+        };
+        let Survivor {
+            process,
+            stack,
+            meter,
+            born,
+            ..
+        } = survivor;
+        keys.check("survivor", (process, stack, meter.name(), born))?;
+        survivors.push(survivor);
+        Ok(())
+    })?;
+    Ok(survivors)
 }
 
 /// The intervals while they are filled, and what the ids in them may be.
@@ -202,7 +237,8 @@ impl Intervals {
     fn read_censuses(&mut self, connection: &Connection) -> Result<(), Fault> {
         let sql = "SELECT interval, process, time_ns, rss, pss, uss, anonymous, swap, threads, \
                    cpu_ns, pymalloc_live, pymalloc_arenas, probe_runs, probe_cost_ns, \
-                   blocks_observed_ns, pools_observed_ns FROM census \
+                   blocks_observed_ns, pools_observed_ns, objects_observed_ns, \
+                   object_windows, size_classes FROM census \
                    ORDER BY interval, process, time_ns";
         let mut keys = Ascending::default();
         each_row(connection, "census", sql, |fields| {
@@ -265,6 +301,13 @@ fn census(fields: &Fields<'_>, process: ProcessKey) -> Result<Census, Fault> {
         probe_cost: fields.time(13)?,
         blocks_observed: fields.time(14)?,
         pools_observed: fields.time(15)?,
+        objects_observed: fields.time(16)?,
+        object_windows: fields.size(17)?,
+        size_classes: fields
+            .optional(18, |fields, column| {
+                fields.named(column, classes::from_text)
+            })?
+            .unwrap_or_default(),
     })
 }
 

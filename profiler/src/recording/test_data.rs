@@ -28,7 +28,7 @@ pub(super) fn facts() -> Facts {
         complete: true,
         kernel: "6.18.0".to_owned(),
         target: "python app.py (pid 4711)".to_owned(),
-        budget_percent: 2.5,
+        budget_percent: Some(2.5),
         page_fault_period: 64,
         page_size: 4096,
         notes: vec!["Blocks were observed all the time.".to_owned()],
@@ -74,6 +74,8 @@ pub(super) fn census(process: u32, time: Duration, rss: u64) -> Census {
         cpu: time / 2,
         blocks_observed: time,
         pools_observed: time,
+        objects_observed: time,
+        object_windows: time.as_secs(),
         ..Census::default()
     }
 }
@@ -88,7 +90,9 @@ pub(super) fn interval(second: u32, count: u32, stack_count: u32) -> Interval {
         Change {
             process: ProcessKey(0),
             stack: StackId(stack),
-            meter: Metered::ALL[number as usize % Metered::ALL.len()],
+            meter: Metered::all()
+                .nth(number as usize % Metered::all().count())
+                .expect("there are as many"),
             counters: Counters {
                 bytes_in: size,
                 count_in: size / 600,

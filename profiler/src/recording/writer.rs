@@ -17,7 +17,7 @@ use super::{
     rows,
     timeline::{Bounds, Timeline},
 };
-use crate::profile::{Facts, Interval, ProcessRecord, StackTable};
+use crate::profile::{Facts, Interval, ProcessRecord, StackTable, Survivor};
 
 /// How many pairs of intervals one append may merge: more than one only when a recording holds
 /// much in few intervals.
@@ -159,9 +159,9 @@ impl Writer {
     ///
     /// If that fails, the file still holds all that was appended, and says that it is incomplete.
     /// It says so too if the facts do, because something could not be appended.
-    pub fn finish(mut self, facts: &Facts) -> Result<(), RecordingError> {
+    pub fn finish(mut self, facts: &Facts, survivors: &[Survivor]) -> Result<(), RecordingError> {
         let is_plain = self
-            .complete(facts)
+            .complete(facts, survivors)
             .map_err(|source| self.not_written(source))?;
         if is_plain {
             Ok(())
@@ -170,11 +170,12 @@ impl Writer {
         }
     }
 
-    fn complete(&mut self, facts: &Facts) -> rusqlite::Result<bool> {
+    fn complete(&mut self, facts: &Facts, survivors: &[Survivor]) -> rusqlite::Result<bool> {
         // First the step that needs most space: should it fail, the facts say so.
         let is_plain = leave_wal(&self.connection)?;
         let transaction = self.connection.transaction()?;
         facts::write(&transaction, facts)?;
+        rows::survivors(&transaction, survivors)?;
         transaction.commit()?;
         Ok(is_plain)
     }
@@ -242,7 +243,7 @@ mod tests {
         processes[0].ended = Some(Duration::from_secs(2));
         processes.push(process(4712));
         writer.append(&intervals[1], &processes, &stacks).unwrap();
-        writer.finish(&facts()).unwrap();
+        writer.finish(&facts(), &[]).unwrap();
         let recorded = read(&path).unwrap();
         assert_eq!(recorded.facts, facts());
         assert_eq!(recorded.processes, processes);
@@ -264,7 +265,7 @@ mod tests {
             .append(&interval(0, 3, 3), &[process(1)], &stacks(3))
             .unwrap();
         assert!(beside(&path, "-wal").exists());
-        writer.finish(&facts()).unwrap();
+        writer.finish(&facts(), &[]).unwrap();
         let names: Vec<_> = folder.path().read_dir().unwrap().collect();
         assert_eq!(names.len(), 1, "{names:?}");
     }
@@ -279,7 +280,7 @@ mod tests {
         assert!(refused.to_string().contains("a service's.heaptide"));
         assert_eq!(fs::read(&path).unwrap(), b"precious");
         let writer = Writer::create(&path, true, &facts()).unwrap();
-        writer.finish(&facts()).unwrap();
+        writer.finish(&facts(), &[]).unwrap();
         assert_eq!(read(&path).unwrap().facts, facts());
     }
 
@@ -323,7 +324,7 @@ mod tests {
             .unwrap();
         let second = interval(1, 500, 2000);
         writer.append(&second, &processes, &stacks(2000)).unwrap();
-        writer.finish(&facts()).unwrap();
+        writer.finish(&facts(), &[]).unwrap();
         let recorded = read(&path).unwrap();
         assert_eq!(recorded.intervals, [second]);
         assert_eq!(recorded.stacks.stack_count(), 2002);
@@ -344,7 +345,7 @@ mod tests {
             notes: vec!["x".repeat(100_000)],
             ..facts()
         };
-        let failed = writer.finish(&too_large);
+        let failed = writer.finish(&too_large, &[]);
         assert!(matches!(failed, Err(RecordingError::NotWritten { .. })));
         let recorded = read(&path).unwrap();
         assert!(!recorded.facts.complete);
@@ -360,7 +361,7 @@ mod tests {
             complete: false,
             ..facts()
         };
-        writer.finish(&lacking).unwrap();
+        writer.finish(&lacking, &[]).unwrap();
         assert!(!read(&path).unwrap().facts.complete);
     }
 
@@ -374,7 +375,7 @@ mod tests {
         writer.connection.busy_timeout(Duration::ZERO).unwrap();
         let reader = Connection::open(&path).unwrap();
         reader.execute_batch("BEGIN; SELECT * FROM change").unwrap();
-        let finished = writer.finish(&facts());
+        let finished = writer.finish(&facts(), &[]);
         assert!(matches!(finished, Err(RecordingError::StillRead { .. })));
         drop(reader);
         assert!(read(&path).unwrap().facts.complete);
@@ -410,12 +411,12 @@ mod tests {
         for interval in &intervals {
             writer.append(interval, &[process(1)], &stacks(60)).unwrap();
         }
-        writer.finish(&facts()).unwrap();
+        writer.finish(&facts(), &[]).unwrap();
         let Recorded {
             intervals: merged, ..
         } = read(&path).unwrap();
         assert_eq!(merged.len(), 8);
-        for meter in Metered::ALL {
+        for meter in Metered::all() {
             assert_eq!(sum(&merged, meter), sum(&intervals, meter));
         }
         assert!(merged.windows(2).all(|pair| pair[0].end == pair[1].start));
@@ -445,7 +446,7 @@ mod tests {
             let interval = interval(second, changes, stack_count);
             writer.append(&interval, &[process(1)], &stacks).unwrap();
         }
-        writer.finish(&facts()).unwrap();
+        writer.finish(&facts(), &[]).unwrap();
         let size = fs::metadata(&path).unwrap().len();
         println!("{seconds} s, {changes} changes at {stack_count} stacks: {size} bytes");
         f64::from(u32::try_from(size).unwrap()) / 1e6

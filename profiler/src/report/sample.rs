@@ -28,7 +28,7 @@ impl Sample {
     pub(crate) fn quiet() -> Self {
         let findings = Findings {
             duration: SECONDS,
-            observed_fraction: 1.0,
+            blocks_observed_fraction: 1.0,
             measured_overhead_percent: Some(0.3),
             ..Findings::default()
         };
@@ -40,7 +40,7 @@ impl Sample {
                 complete: true,
                 kernel: "6.18.0".to_owned(),
                 target: "python app.py (pid 4711)".to_owned(),
-                budget_percent: 2.0,
+                budget_percent: Some(2.0),
                 page_fault_period: 16,
                 page_size: 4096,
                 notes: Vec::new(),

@@ -5,10 +5,13 @@ use std::time::Duration;
 use super::clock::Clock;
 use crate::{
     aggregate::Window,
-    probe::{Links, Order, Probe, ProbeError, Throttle, Timing, Window as Opening},
+    probe::{Links, Order, Passed, Probe, ProbeError, Throttle, Timing, Window as Opening},
     source::{Plan, SiteClass},
     units::Pid,
 };
+
+/// What probes cost that are hit all the time, in processors.
+const MANY_HITS: f64 = 0.9;
 
 /// The probes of one process for one class of sites.
 pub(super) struct Channel {
@@ -67,16 +70,22 @@ impl Channel {
         }
     }
 
-    /// Opens or closes the probes, as what they cost demands. `passed` is the time that the target
-    /// had since the last call, and `cost` what these probes took of it.
+    /// The same for probes that are hit very often.
+    #[must_use]
+    pub(super) fn expecting_many_hits(mut self) -> Self {
+        self.throttle = self.throttle.expecting(MANY_HITS);
+        self
+    }
+
+    /// Opens or closes the probes, as what they cost demands.
     pub(super) fn pay(
         &mut self,
         probe: &mut Probe,
         target: (Pid, &Plan),
-        (now, passed, cost): (Duration, Duration, Duration),
+        (now, passed): (Duration, Passed),
         clock: Clock,
     ) -> Outcome {
-        match self.throttle.observe(now, passed, cost) {
+        match self.throttle.observe(now, passed) {
             Order::Close { correction } => {
                 self.is_interrupted = false;
                 let at = now;
@@ -116,7 +125,6 @@ impl Channel {
             }
         }
         let opened = clock.now();
-        self.throttle.opened(opened);
         // What is open for good counts from the first event on, and a sample from when all of its
         // probes are in place.
         let (from, until) = match opening.length {
@@ -132,6 +140,33 @@ impl Channel {
         outcome
     }
 
+    /// The probes have just been opened; so much has passed meanwhile.
+    pub(super) fn opened(&mut self, now: Duration, passed: Passed) {
+        self.throttle.opened(now, passed);
+    }
+
+    /// What they show comes faster than it can be taken in.
+    pub(super) fn relieve(&mut self) {
+        if self.throttle.is_open() {
+            self.throttle.relieve();
+        }
+    }
+
+    /// Whether its probes are hit very often.
+    pub(super) fn has_many_hits(&self) -> bool {
+        self.class == SiteClass::Objects
+    }
+
+    /// Whether its probes are open, or were told to open.
+    pub(super) const fn is_open(&self) -> bool {
+        self.throttle.is_open()
+    }
+
+    /// What its probes are for.
+    pub(super) const fn class(&self) -> SiteClass {
+        self.class
+    }
+
     /// Takes the probes away, and returns them for whoever has the time to wait. If the process
     /// goes on with another program, they come back with its plan.
     pub(super) fn take_links(&mut self) -> Links {
@@ -141,12 +176,25 @@ impl Channel {
 
     /// For how long they have been open; not at all if the plan has no such sites.
     pub(super) fn open_time(&self, plan: Option<&Plan>, now: Duration) -> Duration {
-        let has_sites = |plan: &Plan| plan.sites.iter().any(|planned| planned.class == self.class);
-        if plan.is_some_and(has_sites) {
+        if self.has_sites(plan) {
             self.throttle.open_time(now)
         } else {
             Duration::ZERO
         }
+    }
+
+    /// How often they were opened.
+    pub(super) fn windows(&self, plan: Option<&Plan>) -> u64 {
+        if self.has_sites(plan) {
+            self.throttle.windows()
+        } else {
+            0
+        }
+    }
+
+    fn has_sites(&self, plan: Option<&Plan>) -> bool {
+        let mut sites = plan.iter().flat_map(|plan| &plan.sites);
+        sites.any(|planned| planned.class == self.class)
     }
 
     /// Whether they are open only part of the time.
@@ -170,8 +218,8 @@ impl Channel {
 pub(super) const fn timing(has_multi_links: bool) -> Timing {
     if has_multi_links {
         Timing {
-            closing: 0.01,
-            briefest: 0.01,
+            closing: 0.005,
+            briefest: 0.005,
         }
     } else {
         Timing {

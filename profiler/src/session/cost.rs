@@ -29,12 +29,14 @@ pub struct Costs {
     pub blocks: Duration,
     /// Probes of pools and arenas.
     pub pools: Duration,
+    /// Probes of small objects.
+    pub objects: Duration,
 }
 
 impl Costs {
     /// All of it.
     pub fn total(self) -> Duration {
-        self.kernel + self.blocks + self.pools
+        self.kernel + self.blocks + self.pools + self.objects
     }
 }
 
@@ -45,6 +47,7 @@ impl CostModel {
             kernel: cost(KERNEL_EVENT_COST, earlier.kernel, now.kernel),
             blocks: cost(self.hit + AFTERMATH, earlier.blocks, now.blocks),
             pools: cost(self.hit + AFTERMATH, earlier.pools, now.pools),
+            objects: cost(self.hit + AFTERMATH, earlier.objects, now.objects),
         }
     }
 }
@@ -73,7 +76,7 @@ mod tests {
         let now = ProcessCounters {
             kernel: runs(10, 5),
             blocks: runs(1500, 400),
-            pools: runs(0, 0),
+            ..ProcessCounters::default()
         };
         let costs = CostModel {
             hit: Duration::from_nanos(700).saturating_sub(AFTERMATH),

@@ -6,15 +6,20 @@ use std::{
 };
 
 use super::{
-    channel::{Channel, Outcome},
+    channel::{Channel, Outcome, Shift},
     clock::Clock,
     cost::{CostModel, Costs},
+    elders::ElderWatch,
+    gauge::Gauge,
     pace::Pace,
 };
 use crate::{
-    probe::{Links, Probe, ProcessCounters, Timing},
-    process::{census::Figures, identity::Identity},
-    profile::{Census, ProcessKey, own_time},
+    probe::{Links, Passed, Probe, ProcessCounters, Record, Timing, UNLIMITED},
+    process::{
+        census::{Figures, processor_time},
+        identity::Identity,
+    },
+    profile::{Census, ClassCensus, ProcessKey, own_time},
     python::{
         mimalloc::MimallocCensus,
         pools::{PoolCensus, Pools},
@@ -26,22 +31,36 @@ use crate::{
 /// How often sizes are read.
 const CENSUS_PERIOD: Duration = Duration::from_secs(1);
 
+/// Processor time that tells how busy a process is.
+const TELLING: Duration = Duration::from_millis(2);
+
 /// Which part of the target's time each kind of probe may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     blocks: f64,
     pools: f64,
+    objects: f64,
     timing: Timing,
 }
 
 impl Limits {
-    /// Divides the budget. Blocks over 512 bytes get half of it, 1 % by default. What is left by
-    /// both is for tracepoints and page faults, which are always on.
+    /// Divides the budget. What is left is for tracepoints and page faults, which are always on.
     pub(super) fn of_budget(percent: f64, timing: Timing) -> Self {
         let budget = percent / 100.0;
         Self {
-            blocks: budget * 0.5,
-            pools: budget * 0.35,
+            blocks: budget * 0.25,
+            pools: budget * 0.1,
+            objects: budget * 0.6,
+            timing,
+        }
+    }
+
+    /// No limits at all.
+    pub(super) const fn none(timing: Timing) -> Self {
+        Self {
+            blocks: UNLIMITED,
+            pools: UNLIMITED,
+            objects: UNLIMITED,
             timing,
         }
     }
@@ -55,7 +74,12 @@ pub(super) struct Followed {
     pub(super) plan: Option<Plan>,
     pools: Channel,
     blocks: Channel,
+    objects: Channel,
+    /// Whether no probe may be opened that is hit very often.
+    is_held_back: bool,
+    gauge: Gauge,
     ledger: CostLedger,
+    elders: Option<ElderWatch>,
     deep: Pace,
     heap: Pace,
     last_deep: Figures,
@@ -70,6 +94,8 @@ struct CostLedger {
     cost: Duration,
     runs: u64,
     cpu: Duration,
+    /// Processor time that it used while it was followed, but for that of the probes.
+    own_cpu: Duration,
     paid_until: Duration,
 }
 
@@ -82,7 +108,12 @@ impl Followed {
             plan: None,
             pools: Channel::new(SiteClass::Pools, limits.pools, limits.timing),
             blocks: Channel::new(SiteClass::Blocks, limits.blocks, limits.timing),
+            objects: Channel::new(SiteClass::Objects, limits.objects, limits.timing)
+                .expecting_many_hits(),
+            is_held_back: false,
+            gauge: Gauge::default(),
             ledger: CostLedger::default(),
+            elders: None,
             deep: Pace::new(CENSUS_PERIOD),
             heap: Pace::new(CENSUS_PERIOD),
             last_deep: Figures::default(),
@@ -91,10 +122,17 @@ impl Followed {
         }
     }
 
+    /// It runs another program now.
+    pub(super) fn forget_plan(&mut self) {
+        self.plan = None;
+        self.elders = None;
+    }
+
     /// Takes the probes away, and returns them for whoever has the time to wait.
     pub(super) fn take_links(&mut self) -> Links {
         let mut links = self.pools.take_links();
         links.append(self.blocks.take_links());
+        links.append(self.objects.take_links());
         links
     }
 
@@ -107,25 +145,86 @@ impl Followed {
         now: Duration,
         clock: Clock,
     ) -> Outcome {
-        let mut outcome = Outcome::default();
-        let (Some(plan), Some(counters)) = (&self.plan, probe.counters(self.identity.pid)) else {
-            return outcome;
-        };
-        let costs = self.ledger.book(&counters, model);
-        let passed = self.ledger.time_passed(self.identity.pid, now, costs);
-        let target = (self.identity.pid, plan);
-        for (channel, cost) in [
-            (&mut self.pools, costs.pools),
-            (&mut self.blocks, costs.blocks),
-        ] {
-            outcome.append(channel.pay(probe, target, (now, passed, cost), clock));
+        let mut outcome = self.pay_once(probe, model, (now, clock), &[]);
+        let opened: Vec<SiteClass> = outcome
+            .shifts
+            .iter()
+            .filter(|(_, shift)| matches!(shift, Shift::Opened(_)))
+            .map(|(class, _)| *class)
+            .collect();
+        if opened.contains(&SiteClass::Objects) {
+            self.gauge.reset();
+        }
+        // Opening takes a while, in which the target goes on; that is no part of a window.
+        if !opened.is_empty() {
+            outcome.append(self.pay_once(probe, model, (clock.now(), clock), &opened));
         }
         outcome
     }
 
+    fn pay_once(
+        &mut self,
+        probe: &mut Probe,
+        model: CostModel,
+        (now, clock): (Duration, Clock),
+        just_opened: &[SiteClass],
+    ) -> Outcome {
+        let mut outcome = Outcome::default();
+        let (Some(plan), Some(counters)) = (&self.plan, probe.counters(self.identity.pid)) else {
+            return outcome;
+        };
+        let costs = self.ledger.book(&counters, model, &mut self.gauge);
+        let (own, cpu) = self.ledger.time_passed(self.identity.pid, now, costs);
+        let target = (self.identity.pid, plan);
+        for (channel, cost) in [
+            (&mut self.pools, costs.pools),
+            (&mut self.blocks, costs.blocks),
+            (&mut self.objects, costs.objects),
+        ] {
+            let passed = Passed { own, cpu, cost };
+            if self.is_held_back && channel.has_many_hits() && !channel.is_open() {
+                continue;
+            }
+            if just_opened.contains(&channel.class()) {
+                channel.opened(now, passed);
+            } else {
+                outcome.append(channel.pay(probe, target, (now, passed), clock));
+            }
+        }
+        outcome
+    }
+
+    /// A probe of small objects was hit.
+    pub(super) fn hit(&mut self, record: &Record, has_stack: bool) {
+        self.gauge.hit(record.tid, record.time_ns, has_stack);
+    }
+
+    /// Whether to wait with probes that are hit very often, since more has come already than could
+    /// be taken in.
+    pub(super) const fn hold_back(&mut self, is_behind: bool) {
+        self.is_held_back = is_behind;
+    }
+
+    /// What the probes show comes faster than it can be taken in: from now on they show less.
+    pub(super) fn relieve(&mut self) {
+        self.objects.relieve();
+    }
+
+    /// How many times slower it runs, by what probes have cost it so far and what it did for
+    /// itself; `None` if it did too little to tell.
+    pub(super) fn slowdown(&self) -> Option<f64> {
+        let did = self.ledger.own_cpu;
+        let factor = (did + self.ledger.cost).as_secs_f64() / did.as_secs_f64();
+        (did + self.ledger.cost >= TELLING).then_some(factor)
+    }
+
     /// How soon to pay again.
     pub(super) fn check_within(&self) -> Duration {
-        self.pools.check_within().min(self.blocks.check_within())
+        [&self.pools, &self.blocks, &self.objects]
+            .map(Channel::check_within)
+            .into_iter()
+            .min()
+            .unwrap_or_default()
     }
 
     /// Whether blocks over 512 bytes are observed only part of the time.
@@ -143,8 +242,9 @@ impl Followed {
         self.pools.is_sampled()
     }
 
-    /// How large the process is now; `None` if it is gone.
-    pub(super) fn census(&mut self, time: Duration) -> Option<Census> {
+    /// How large the process is now; `None` if it is gone. What is looked at rarely is looked at
+    /// if this is the last time.
+    pub(super) fn census(&mut self, time: Duration, is_last: bool) -> Option<Census> {
         let pid = self.identity.pid;
         let now = Instant::now();
         let shallow = Figures::read(pid, false).ok()?;
@@ -152,6 +252,7 @@ impl Followed {
             self.last_deep = figures;
         }
         self.read_heap(now);
+        let size_classes = self.look_at_elders(time, is_last).unwrap_or_default();
         let deep = &self.last_deep;
         let pymalloc = self.last_heap.as_ref();
         let pymalloc = pymalloc.map(|heap| (heap.live_bytes, heap.arena_bytes));
@@ -169,12 +270,27 @@ impl Followed {
             threads: shallow.threads,
             cpu: shallow.cpu,
             pymalloc_live: live,
+            size_classes,
             pymalloc_arenas: reserved,
             probe_runs: self.ledger.runs,
             probe_cost: self.ledger.cost,
             blocks_observed: self.blocks.open_time(self.plan.as_ref(), time),
             pools_observed: self.pools.open_time(self.plan.as_ref(), time),
+            objects_observed: self.objects.open_time(self.plan.as_ref(), time),
+            object_windows: self.objects.windows(self.plan.as_ref()),
         })
+    }
+
+    /// How many small blocks there are now, and were there before, if it is time to count them.
+    fn look_at_elders(&mut self, now: Duration, is_last: bool) -> Option<Vec<ClassCensus>> {
+        let plan = self.plan.as_mut()?;
+        let (pools, fates) = (plan.pools.as_ref()?, plan.fates.as_mut()?);
+        if self.elders.is_none() {
+            self.elders = ElderWatch::start(pools, fates, &plan.memory, now).ok();
+        }
+        let elders = self.elders.as_mut()?;
+        let is_due = is_last || elders.is_due(now);
+        is_due.then(|| elders.look(pools, fates, &plan.memory, now).ok())?
     }
 
     fn read_heap(&mut self, now: Instant) {
@@ -202,20 +318,32 @@ impl Followed {
 
 impl CostLedger {
     /// Books the difference to the last counts, and returns what it cost.
-    fn book(&mut self, counters: &ProcessCounters, model: CostModel) -> Costs {
-        let costs = model.since(&self.last, counters);
+    /// The gauge knows better than the model what a hit of an object's probe costs.
+    fn book(&mut self, counters: &ProcessCounters, model: CostModel, gauge: &mut Gauge) -> Costs {
+        let mut costs = model.since(&self.last, counters);
+        let hits = counters
+            .objects
+            .count
+            .saturating_sub(self.last.objects.count);
+        if let Ok(hits @ 1..) = u32::try_from(hits) {
+            costs.objects = gauge.cost(costs.objects / hits) * hits;
+        }
         self.last = *counters;
         self.cost += costs.total();
-        self.runs = [counters.kernel, counters.blocks, counters.pools]
-            .into_iter()
-            .map(|runs| runs.count)
-            .sum();
+        let runs = [
+            counters.kernel,
+            counters.blocks,
+            counters.pools,
+            counters.objects,
+        ];
+        self.runs = runs.into_iter().map(|runs| runs.count).sum();
         costs
     }
 
-    /// The time that the process had for itself since the last call.
-    fn time_passed(&mut self, pid: Pid, now: Duration, costs: Costs) -> Duration {
-        let cpu = Figures::read(pid, false).map_or(self.cpu, |figures| figures.cpu);
+    /// The time that the process had for itself since the last call, and the processor time that
+    /// it used.
+    fn time_passed(&mut self, pid: Pid, now: Duration, costs: Costs) -> (Duration, Duration) {
+        let cpu = processor_time(pid).unwrap_or(self.cpu);
         let spent = if self.cpu.is_zero() {
             Duration::ZERO
         } else {
@@ -223,7 +351,8 @@ impl CostLedger {
         };
         let passed = now.saturating_sub(self.paid_until);
         self.cpu = cpu;
+        self.own_cpu += spent.saturating_sub(costs.total());
         self.paid_until = now;
-        own_time(spent, passed).saturating_sub(costs.total())
+        (own_time(spent, passed).saturating_sub(costs.total()), spent)
     }
 }

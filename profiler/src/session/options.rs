@@ -59,6 +59,8 @@ pub struct Options {
     pub force: bool,
     /// How much of the target's time the probes may cost, in percent.
     pub max_overhead_percent: f64,
+    /// Whether everything is followed, whatever it costs.
+    pub exact: bool,
     /// Whether descendants are followed.
     pub children: bool,
     /// Which signal stands for traffic.

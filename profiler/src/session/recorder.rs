@@ -15,18 +15,23 @@ use tokio::{
 };
 
 use super::{
-    Options, SessionError, Target, clock::Clock, cost::CostModel, followed::Followed,
-    launch::Launched, naming::TargetName, own_file_offset, signals::Signals, tracker::Tracker,
+    Options, SessionError, Target, clock::Clock, cost::CostModel, launch::Launched,
+    naming::TargetName, notes::sampling_notes, own_file_offset, signals::Signals, tracker::Tracker,
 };
 use crate::{
     probe::{Links, LoadOptions, Probe, calibrate},
     profile::{Facts, Interval, Losses},
     recording::{RecordingError, Writer},
-    units::Pid,
 };
 
 /// Bytes of the ring buffer: a second of twenty thousand events with stacks, for each 40 MB.
 pub(super) const RING_BYTES: u32 = 1 << 24;
+
+/// The same where every object is seen with its stack, as fast as the target can make them.
+const EXACT_RING_BYTES: u32 = 1 << 27;
+
+/// How long to look at the target before it is said how much slower it runs.
+const PREVIEW: Duration = Duration::from_millis(20);
 
 /// One page fault in so many is looked at. A prime, so that regular strides through memory do
 /// not always hit the same place.
@@ -39,6 +44,9 @@ const LONGEST_DRAIN_PERIOD: Duration = Duration::from_millis(50);
 
 /// How long records are taken in before costs are looked at again.
 const DRAIN_TIME: Duration = Duration::from_millis(5);
+
+/// Records that are older when they are taken in tell that these come too fast.
+const MAX_LAG: Duration = Duration::from_millis(100);
 
 /// How many records are taken in between two looks at the clock.
 const DRAIN_BATCH: usize = 64;
@@ -113,7 +121,7 @@ pub fn record<R>(
         .build()
         .map_err(|source| SessionError::Runtime { source })?;
     runtime.block_on(async {
-        let mut recorder = Recorder::prepare(options, observer)?;
+        let mut recorder = Recorder::prepare(options, observer).await?;
         let looped = recorder.run(options, observer).await;
         let ending = match looped {
             Ok(ending) => ending,
@@ -141,6 +149,16 @@ struct Rest {
     signals: Signals,
 }
 
+/// Which interval is recorded.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Round {
+    /// Nothing has happened yet.
+    First,
+    Regular,
+    /// Nothing will happen any more.
+    Last,
+}
+
 struct Recorder {
     tracker: Tracker,
     host: Links,
@@ -155,12 +173,14 @@ struct Recorder {
     /// Whether the ring still held records when it was looked at last.
     is_behind: bool,
     drain_period: Duration,
+    /// When the probes were told last to show less.
+    relieved: Instant,
     launched: Option<Launched>,
     signals: Signals,
 }
 
 impl Recorder {
-    fn prepare(options: &Options, observer: &mut dyn Observer) -> Result<Self, SessionError> {
+    async fn prepare(options: &Options, observer: &mut dyn Observer) -> Result<Self, SessionError> {
         // Whoever reads that the recording has begun can end it from then on.
         let signals = Signals::new().map_err(|source| SessionError::Runtime { source })?;
         // Wrong pids and files are found before anything is loaded into the kernel.
@@ -171,7 +191,11 @@ impl Recorder {
             .clone()
             .unwrap_or_else(|| target.default_path());
         let mut probe = Probe::load(LoadOptions {
-            ring_bytes: RING_BYTES,
+            ring_bytes: if options.exact {
+                EXACT_RING_BYTES
+            } else {
+                RING_BYTES
+            },
             diagnostics: options.diagnostics,
             single_site_links: options.single_site_links,
         })?;
@@ -198,6 +222,9 @@ impl Recorder {
                 return Err(error.into());
             }
         };
+        if options.exact {
+            observer.warned(&preview(&mut tracker, clock).await);
+        }
         observer.started(&path, options.duration);
         Ok(Self {
             tracker,
@@ -211,6 +238,7 @@ impl Recorder {
             interval_start: Duration::ZERO,
             is_behind: false,
             drain_period: SHORTEST_DRAIN_PERIOD,
+            relieved: Instant::now(),
             launched,
             signals,
         })
@@ -231,7 +259,7 @@ impl Recorder {
         // SAFETY: the descriptor is owned by the registration and never replaced.
         let mut ring = unsafe { AsyncFd::register(ring) }.map_err(|error| runtime(error.into()))?;
         let mut intervals = ticker(INTERVAL);
-        self.record_interval(observer, false);
+        self.record_interval(observer, Round::First);
         if let Some(launched) = &mut self.launched {
             launched.release();
         }
@@ -242,7 +270,7 @@ impl Recorder {
                     ready.map_err(runtime)?.clear_ready();
                     self.drain();
                 }
-                _ = intervals.tick() => self.record_interval(observer, true),
+                _ = intervals.tick() => self.record_interval(observer, Round::Regular),
                 kind = self.signals.next() => {
                     match &self.launched {
                         Some(launched) => launched.pass_on(kind),
@@ -264,31 +292,41 @@ impl Recorder {
 
     /// Takes in what the kernel half has sent, and looks after what depends on time.
     fn drain(&mut self) {
-        self.is_behind = !self.take_records();
+        let newest = self.take_records();
+        self.is_behind = newest.is_some();
+        // Whoever falls behind that far will soon lose what the ring cannot hold.
+        if newest.is_some_and(|newest| self.clock.now().saturating_sub(newest) > MAX_LAG)
+            && self.relieved.elapsed() > MAX_LAG
+        {
+            self.relieved = Instant::now();
+            self.tracker.relieve();
+        }
         self.drain_period = if self.tracker.translator.take_has_learned() {
             SHORTEST_DRAIN_PERIOD
         } else {
             (self.drain_period * 2).min(LONGEST_DRAIN_PERIOD)
         };
         self.tracker.probe.show_diagnostics();
-        self.tracker.pay(self.clock.now());
+        self.tracker.pay(self.clock.now(), self.is_behind);
         self.tracker.look_after_starting(self.clock.now());
     }
 
-    /// Takes in records until the ring is empty, which it says, or until some time has passed: if
-    /// they come faster than they can be taken in, it is time to close probes.
-    fn take_records(&mut self) -> bool {
+    /// Takes in records until the ring is empty, or until some time has passed: if they come faster
+    /// than they can be taken in, it is time to close probes. Returns the time of the last one if
+    /// there may be more.
+    fn take_records(&mut self) -> Option<Duration> {
         let start = Instant::now();
+        let mut newest = Duration::ZERO;
         while start.elapsed() < DRAIN_TIME {
             for _ in 0..DRAIN_BATCH {
                 match self.tracker.probe.next_record() {
-                    Some(Some(record)) => self.tracker.take(&record),
+                    Some(Some(record)) => newest = self.tracker.take(&record),
                     Some(None) => self.tracker.losses.add(Loss::BadRecord, 1),
-                    None => return true,
+                    None => return None,
                 }
             }
         }
-        false
+        Some(newest)
     }
 
     /// Empties the ring, as far as that is possible in reasonable time.
@@ -310,14 +348,14 @@ impl Recorder {
         next.map_or(self.drain_period, |next| next.min(self.drain_period))
     }
 
-    fn record_interval(&mut self, observer: &mut dyn Observer, with_changes: bool) {
+    fn record_interval(&mut self, observer: &mut dyn Observer, round: Round) {
         let now = self.clock.now();
-        if with_changes {
+        if round != Round::First {
             self.drain_all();
             self.tracker.look_into_heaps();
         }
         let mut interval = self.tracker.books.take_interval(self.interval_start, now);
-        interval.censuses = self.tracker.census(now);
+        interval.censuses = self.tracker.census(now, round == Round::Last);
         interval.lifecycles = self.tracker.take_lifecycles();
         interval.losses = self.new_losses();
         self.interval_start = now;
@@ -340,37 +378,6 @@ impl Recorder {
         losses.merge(&self.tracker.books.take_losses());
         losses.merge(&self.tracker.probe.take_losses());
         losses
-    }
-
-    fn sampling_notes(&self) -> Vec<String> {
-        let crowded = self.tracker.sampled(Followed::has_crowded_windows);
-        let sampled = [
-            (
-                "blocks over 512 bytes",
-                self.tracker.sampled(Followed::has_sampled_blocks),
-            ),
-            (
-                "new pools of small objects",
-                self.tracker.sampled(Followed::has_sampled_pools),
-            ),
-        ];
-        let samples = sampled.iter().filter(|(_, pids)| !pids.is_empty());
-        let notes = samples.map(|(what, pids)| {
-            format!(
-                "{what} were observed only part of the time, to keep to the budget; their figures \
-                 are estimates (process {})",
-                list(pids)
-            )
-        });
-        let crowding = (!crowded.is_empty()).then(|| {
-            format!(
-                "blocks came so fast that probes took most of the time in which they were open: \
-                 estimates may be several times too low; a larger --max-overhead makes them better \
-                 (process {})",
-                list(&crowded)
-            )
-        });
-        notes.chain(crowding).collect()
     }
 
     fn write_backlog(&mut self, observer: &mut dyn Observer) {
@@ -397,7 +404,7 @@ impl Recorder {
     fn finish(mut self, ending: Ending, observer: &mut dyn Observer) -> (Finished, Rest) {
         self.drain_all();
         self.tracker.settle(self.clock.now());
-        self.record_interval(observer, true);
+        self.record_interval(observer, Round::Last);
         if !self.backlog.is_empty() {
             self.writer.make_room();
             self.write_backlog(observer);
@@ -406,10 +413,11 @@ impl Recorder {
         if self.facts.complete {
             self.facts.duration = self.interval_start;
         }
+        let survivors = self.tracker.books.survivors(self.interval_start);
         self.facts.notes.append(&mut self.tracker.notes);
-        self.facts.notes.extend(self.sampling_notes());
+        self.facts.notes.extend(sampling_notes(&self.tracker));
         let path = self.writer.path().to_path_buf();
-        let incomplete = match self.writer.finish(&self.facts) {
+        let incomplete = match self.writer.finish(&self.facts, &survivors) {
             Err(error @ RecordingError::StillRead { .. }) => {
                 observer.warned(&error.to_string());
                 None
@@ -449,9 +457,15 @@ fn begin(tracker: &mut Tracker, target: &Target) -> Result<Option<Launched>, Ses
     }
 }
 
-fn list(pids: &[Pid]) -> String {
-    let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
-    pids.join(", ")
+/// Says how much slower the target runs when everything is followed.
+async fn preview(tracker: &mut Tracker, clock: Clock) -> String {
+    sleep(PREVIEW).await;
+    tracker.pay(clock.now(), false);
+    let slower = match tracker.slowdown() {
+        Some(factor) => format!("makes the target about {factor:.1} times slower"),
+        None => "makes the target several times slower when it is busy".to_owned(),
+    };
+    format!("--exact follows every allocation, which {slower} as long as it is recorded")
 }
 
 fn facts(options: &Options, target: &str) -> Facts {
@@ -463,7 +477,7 @@ fn facts(options: &Options, target: &str) -> Facts {
             .to_string_lossy()
             .into_owned(),
         target: target.to_owned(),
-        budget_percent: options.max_overhead_percent,
+        budget_percent: (!options.exact).then_some(options.max_overhead_percent),
         page_fault_period: PAGE_FAULT_PERIOD,
         page_size: page_size() as u64,
         ..Facts::default()

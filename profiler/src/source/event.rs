@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use profiler_common::event::Origin;
 
-use crate::profile::{ProcessKey, StackId};
+use crate::profile::{ProcessKey, SizeClass, StackId};
 
 /// Something that happened to the memory of a process. Sizes and addresses are in bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -41,9 +41,18 @@ pub enum What {
         /// The pool.
         address: u64,
         /// The size class; `None` if the probe could not tell.
-        size_class: Option<u8>,
+        size_class: Option<SizeClass>,
         /// Where.
         stack: StackId,
+    },
+    /// Pymalloc handed out a small block.
+    ObjectTaken {
+        /// The block; zero if it is not known.
+        address: u64,
+        /// Its size class; `None` if the probe could not tell.
+        size_class: Option<SizeClass>,
+        /// Where, if the stack was looked at.
+        stack: Option<StackId>,
     },
     /// Address space was mapped.
     Mapped {

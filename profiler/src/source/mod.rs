@@ -5,6 +5,7 @@
 
 mod event;
 mod plan;
+mod small;
 mod symbolizer;
 mod translator;
 

@@ -6,11 +6,12 @@ use std::{
 
 use iced_x86::Register;
 use profiler_common::{
-    config::{PoolCookie, ProcessConfig, Request, SizeClassPlace},
+    config::{ProcessConfig, Request},
     layout::InterpreterLayout,
 };
 use thiserror::Error;
 
+use super::small::SmallObjectSites;
 use crate::{
     probe::{Site, SiteProgram},
     process::{
@@ -24,11 +25,8 @@ use crate::{
         memory::Memory,
     },
     python::{
-        Interpreter, PythonError,
-        allocator::Allocators,
-        mimalloc::Mimalloc,
+        Interpreter, PythonError, allocator::Allocators, fates::FateReader, mimalloc::Mimalloc,
         pools::Pools,
-        sites::new_pool::{self, NewPoolSite, SizeClass},
     },
     units::Pid,
 };
@@ -40,6 +38,13 @@ pub enum SiteClass {
     Pools,
     /// Blocks over 512 bytes: open while their rate fits the budget.
     Blocks,
+    /// Small objects: open in windows that the budget pays for.
+    Objects,
+}
+
+impl SiteClass {
+    /// All classes.
+    pub const ALL: [Self; 3] = [Self::Pools, Self::Blocks, Self::Objects];
 }
 
 /// Probes that are attached together.
@@ -74,6 +79,8 @@ pub struct Plan {
     pub pools: Option<Rc<Pools>>,
     /// Its heap, if mimalloc takes pymalloc's place.
     pub mimalloc: Option<Mimalloc>,
+    /// What tells which small objects live, if that can be told.
+    pub fates: Option<FateReader>,
     /// What the kernel half must know.
     pub config: ProcessConfig,
     /// Where probes stand.
@@ -159,15 +166,35 @@ const BLOCK_FUNCTIONS: [(Request, &str, &str, &[Register]); 4] = [
 const FUNCTION_BYTES: usize = 256;
 
 /// Makes plans, and remembers what it found out about files that many processes share.
-#[derive(Default)]
 pub struct Planner {
-    new_pools: HashMap<FileId, Vec<NewPoolSite>>,
+    small: HashMap<FileId, SmallObjectSites>,
+    max_object_sites: usize,
+}
+
+/// So many probes with a link for each can be opened and closed all the time.
+const MAX_SINGLE_LINKS: usize = 8;
+
+impl Default for Planner {
+    fn default() -> Self {
+        Self {
+            small: HashMap::new(),
+            max_object_sites: usize::MAX,
+        }
+    }
 }
 
 /// A file, whatever its name: device and inode.
 type FileId = ((u32, u32), u64);
 
 impl Planner {
+    /// A planner for a kernel that wants a link for each probe.
+    pub fn with_single_links() -> Self {
+        Self {
+            max_object_sites: MAX_SINGLE_LINKS,
+            ..Self::default()
+        }
+    }
+
     /// Finds out how a process can be measured.
     pub fn plan(&mut self, identity: &Identity) -> Result<Plan, PlanError> {
         let interpreter = self.find(identity.pid)?;
@@ -215,11 +242,15 @@ impl Planner {
         let pools = Pools::find(&interpreter, &library.elf, &memory)
             .ok()
             .map(Rc::new);
+        let fates = pools
+            .as_ref()
+            .map(|pools| FateReader::new(&interpreter, &library.elf, pools.pool_size()));
         Ok(Plan {
             memory,
             interpreter: Rc::new(interpreter),
             pools,
             mimalloc,
+            fates,
             config,
             sites,
             glibc_heap: blocks.glibc,
@@ -235,35 +266,33 @@ impl Planner {
     ) -> Vec<PlannedSites> {
         let elf = &library.elf;
         let found = self
-            .new_pools
+            .small
             .entry(file_id(&interpreter.image))
-            .or_insert_with(|| new_pool::find(&elf.executable_segments()));
-        // Some builds have a copy of the code for pools fresh from an arena without a branch in it.
-        // Its site is single-stepped, which is bearable once per pool: such a pool costs the
-        // target several page faults anyway. Without it, most new pools would be missed.
-        let sites: Vec<Site> = found
-            .iter()
-            .filter_map(|site| {
-                let cookie = PoolCookie {
-                    pool: site.pool,
-                    size_class: place(site.size_class),
-                };
-                let file_offset = elf.file_offset(site.address)?;
-                Some(Site {
-                    file_offset,
-                    cookie: cookie.to_wire(),
-                })
-            })
-            .collect();
-        if sites.is_empty() {
+            .or_insert_with(|| SmallObjectSites::find(elf));
+        if found.is_empty() {
             notes.push(
                 "small objects are not attributed: pymalloc's code was not recognised".to_owned(),
             );
             return Vec::new();
         }
+        let objects = found.of_objects(elf);
+        let is_feasible = !objects.is_empty() && objects.len() <= self.max_object_sites;
+        if !is_feasible && !objects.is_empty() {
+            notes.push(SEEN_THROUGH_POOLS.to_owned());
+        }
+        // Who sees objects one by one need not look at their pools.
+        let (class, program, sites) = if is_feasible {
+            (SiteClass::Objects, SiteProgram::ObjectTaken, objects)
+        } else {
+            (
+                SiteClass::Pools,
+                SiteProgram::PoolOpened,
+                found.of_pools(elf),
+            )
+        };
         vec![PlannedSites {
-            class: SiteClass::Pools,
-            program: SiteProgram::PoolOpened,
+            class,
+            program,
             file: Arc::clone(&library.file),
             sites,
         }]
@@ -285,6 +314,10 @@ fn hidden_by(allocators: &Allocators) -> Option<String> {
     ))
 }
 
+/// What a person should know about a kernel without links for many probes.
+const SEEN_THROUGH_POOLS: &str = "small objects are seen through their pools only: this kernel \
+     attaches probes one by one, and this build of Python needs too many of them for short windows";
+
 /// What a person should know about a Python whose small objects come from `malloc`.
 const HIDDEN_BY_MALLOC: &str = "this Python allocates small objects with malloc, too, where \
      blocks of up to 512 bytes are not measured";
@@ -293,14 +326,6 @@ const HIDDEN_BY_MALLOC: &str = "this Python allocates small objects with malloc,
 const HIDDEN_BY_MIMALLOC: &str = "this Python allocates with mimalloc, whose blocks are not \
      attributed: measured are mappings, page faults, and blocks over 512 bytes that are requested \
      from the C library";
-
-const fn place(size_class: SizeClass) -> SizeClassPlace {
-    match size_class {
-        SizeClass::Register(number) => SizeClassPlace::Register(number),
-        SizeClass::Known(class) => SizeClassPlace::Known(class),
-        SizeClass::Header => SizeClassPlace::Header,
-    }
-}
 
 /// The place where pymalloc asks for an arena. Without it, arenas count as mappings of the
 /// program, which is no great harm.

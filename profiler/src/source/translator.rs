@@ -4,15 +4,12 @@ use std::{collections::HashMap, rc::Rc, time::Duration};
 
 use super::{Event, Symbolizer, What};
 use crate::{
-    probe::{Happening, Record},
+    probe::{Happening, RawStack, Record},
     process::memory::Memory,
-    profile::{Losses, ProcessKey, StackTable},
+    profile::{Losses, ProcessKey, SizeClass, StackId, StackTable},
     python::Interpreter,
     units::Pid,
 };
-
-/// Pymalloc's size classes; a larger number is not one.
-const SIZE_CLASSES: u32 = 32;
 
 /// A process whose records can be understood.
 pub struct Traced {
@@ -72,76 +69,87 @@ impl Translator {
     /// recording.
     pub fn translate(&mut self, record: &Record, time: Duration) -> Option<Event> {
         let traced = self.traced.get(&record.pid)?;
-        let mut stack = |raw| self.symbolizer.resolve(traced, raw);
-        let what = match &record.what {
-            Happening::BlockAllocated {
-                address,
-                size,
-                previous,
-                stack: raw,
-            } => What::BlockAllocated {
-                address: *address,
-                size: *size,
-                previous: *previous,
-                stack: stack(raw),
-            },
-            Happening::BlockFreed { address } => What::BlockFreed { address: *address },
-            Happening::PoolOpened {
-                address,
-                size_class,
-                stack: raw,
-            } => What::PoolOpened {
-                address: *address,
-                size_class: u8::try_from(*size_class)
-                    .ok()
-                    .filter(|class| u32::from(*class) < SIZE_CLASSES),
-                stack: stack(raw),
-            },
-            Happening::Mapped {
-                address,
-                size,
-                origin,
-                stack: raw,
-            } => What::Mapped {
-                address: *address,
-                size: *size,
-                origin: *origin,
-                stack: stack(raw),
-            },
-            Happening::Unmapped { address, size } => What::Unmapped {
-                address: *address,
-                size: *size,
-            },
-            Happening::Remapped {
-                address,
-                size,
-                previous,
-                previous_size,
-                stack: raw,
-            } => What::Remapped {
-                address: *address,
-                size: *size,
-                previous: *previous,
-                previous_size: *previous_size,
-                stack: stack(raw),
-            },
-            Happening::BreakMoved {
-                address,
-                stack: raw,
-            } => What::BreakMoved {
-                address: *address,
-                stack: stack(raw),
-            },
-            Happening::PageTouched { faults, stack: raw } => What::PagesTouched {
-                pages: *faults,
-                stack: stack(raw),
-            },
-            Happening::Forked { .. } | Happening::Execed | Happening::Exited => return None,
-        };
+        let what = what(&record.what, |raw| self.symbolizer.resolve(traced, raw))?;
         Some(Event {
             process: traced.key,
             time,
             what,
         })
     }
+}
+
+/// What a record tells; `None` if it says what became of a process.
+fn what(happening: &Happening, mut stack: impl FnMut(&RawStack) -> StackId) -> Option<What> {
+    Some(match happening {
+        Happening::BlockAllocated {
+            address,
+            size,
+            previous,
+            stack: raw,
+        } => What::BlockAllocated {
+            address: *address,
+            size: *size,
+            previous: *previous,
+            stack: stack(raw),
+        },
+        Happening::BlockFreed { address } => What::BlockFreed { address: *address },
+        Happening::PoolOpened {
+            address,
+            size_class,
+            stack: raw,
+        } => What::PoolOpened {
+            address: *address,
+            size_class: SizeClass::new(*size_class),
+            stack: stack(raw),
+        },
+        Happening::ObjectTaken {
+            address,
+            size_class,
+            stack: raw,
+        } => What::ObjectTaken {
+            address: *address,
+            size_class: SizeClass::new(*size_class),
+            stack: raw.as_ref().map(&mut stack),
+        },
+        Happening::Mapped {
+            address,
+            size,
+            origin,
+            stack: raw,
+        } => What::Mapped {
+            address: *address,
+            size: *size,
+            origin: *origin,
+            stack: stack(raw),
+        },
+        Happening::Unmapped { address, size } => What::Unmapped {
+            address: *address,
+            size: *size,
+        },
+        Happening::Remapped {
+            address,
+            size,
+            previous,
+            previous_size,
+            stack: raw,
+        } => What::Remapped {
+            address: *address,
+            size: *size,
+            previous: *previous,
+            previous_size: *previous_size,
+            stack: stack(raw),
+        },
+        Happening::BreakMoved {
+            address,
+            stack: raw,
+        } => What::BreakMoved {
+            address: *address,
+            stack: stack(raw),
+        },
+        Happening::PageTouched { faults, stack: raw } => What::PagesTouched {
+            pages: *faults,
+            stack: stack(raw),
+        },
+        Happening::Forked { .. } | Happening::Execed | Happening::Exited => return None,
+    })
 }

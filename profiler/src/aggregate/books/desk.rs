@@ -1,15 +1,23 @@
 //! How events of one process are entered: its book is looked up once, and then written to.
 
+use std::time::Duration;
+
 use profiler_common::loss::Loss;
 
 use super::{
     super::{
-        blocks::Block, collector::Collector, mappings::Remapped, pools::pool_meter, windows::Share,
+        blocks::Block,
+        collector::Collector,
+        mappings::Remapped,
+        objects::{Object, millis},
+        pools::pool_meter,
+        windows::Share,
     },
     Book,
 };
 use crate::{
-    profile::{Counters, Losses, Metered, ProcessKey, StackId},
+    profile::{Counters, Losses, Metered, ProcessKey, SizeClass, StackId},
+    python::fates::Fate,
     source::{Event, What},
 };
 
@@ -17,6 +25,7 @@ use crate::{
 pub(super) struct Desk<'a> {
     pub(super) process: ProcessKey,
     pub(super) page_size: u64,
+    pub(super) draws_objects: bool,
     pub(super) book: &'a mut Book,
     pub(super) collector: &'a mut Collector,
     pub(super) losses: &'a mut Losses,
@@ -34,7 +43,7 @@ impl Desk<'_> {
             } => {
                 let share = self.book.block_windows.share(event.time);
                 self.free_block(previous);
-                self.allocate_block(address, (size, stack), share);
+                self.allocate_block(address, (size, stack), (share, event.time));
             }
             What::BlockFreed { address } => self.free_block(address),
             What::PoolOpened {
@@ -43,10 +52,16 @@ impl Desk<'_> {
                 stack,
             } => {
                 if let Some(share) = self.book.pool_windows.share(event.time) {
-                    self.book.pools.opened(address, size_class, (stack, share));
+                    let class = size_class.and_then(|class| u8::try_from(class.index()).ok());
+                    self.book.pools.opened(address, class, (stack, share));
                     self.add(stack, pool_meter(share), sample());
                 }
             }
+            What::ObjectTaken {
+                address,
+                size_class,
+                stack,
+            } => self.take_object(event.time, address, (size_class, stack)),
             What::Mapped {
                 address,
                 size,
@@ -90,7 +105,7 @@ impl Desk<'_> {
         &mut self,
         address: u64,
         (size, stack): (u64, StackId),
-        share: Option<Share>,
+        (share, time): (Option<Share>, Duration),
     ) {
         // Whatever was here before is gone, also if what is here now does not count.
         self.free_block(address);
@@ -100,6 +115,7 @@ impl Desk<'_> {
             stack,
             copies: share.copies,
             is_sampled: share.is_sampled,
+            born: millis(time),
         };
         let is_followed = self.book.blocks.allocate(address, block);
         let copies = u64::from(block.copies);
@@ -123,13 +139,51 @@ impl Desk<'_> {
     }
 
     fn given_back(&mut self, block: Block) {
-        let copies = u64::from(block.copies);
-        let back = Counters {
-            bytes_out: block.size.saturating_mul(copies),
-            count_out: copies,
-            ..Counters::default()
+        self.add(block.stack, block_meter(&block), given_back(&block));
+    }
+
+    fn take_object(
+        &mut self,
+        time: Duration,
+        address: u64,
+        (size_class, stack): (Option<SizeClass>, Option<StackId>),
+    ) {
+        let weight = self.book.object_windows.weight(time);
+        // Whatever was here before is gone, also if what is here now does not count.
+        if let Some(gone) = self.book.objects.replace(address, weight.is_some(), time) {
+            self.object_gone(&gone);
+        }
+        let (Some(stack), Some(weight)) = (stack, weight) else {
+            return;
         };
-        self.add(block.stack, block_meter(&block), back);
+        let (Some(size_class), 1..) = (size_class, address) else {
+            self.losses.add(Loss::ObjectUnknown, 1);
+            return;
+        };
+        let weights = (weight, self.draws_objects);
+        let block = (address, size_class);
+        let (object, is_followed) = self.book.objects.take(block, stack, weights, time);
+        self.add(stack, object.meter(), object.got());
+        if !is_followed {
+            self.losses.add(Loss::LiveTableFull, 1);
+            self.object_gone(&object);
+        }
+    }
+
+    /// A small object was looked at.
+    pub(super) fn look_at_object(&mut self, address: u64, fate: Fate, now: Duration) {
+        // Where every object is seen, nothing else can have taken its place unseen.
+        let fate = match fate {
+            Fate::Alive(_) if !self.draws_objects => Fate::Alive(None),
+            fate => fate,
+        };
+        if let Some(gone) = self.book.objects.look(address, fate, now) {
+            self.object_gone(&gone);
+        }
+    }
+
+    fn object_gone(&mut self, object: &Object) {
+        self.add(object.stack, object.meter(), object.given_back());
     }
 
     fn remapped(&mut self, stack: StackId, change: &Remapped) {
@@ -156,8 +210,18 @@ impl Desk<'_> {
     }
 }
 
+/// What the end of a block counts.
+pub(super) fn given_back(block: &Block) -> Counters {
+    let copies = u64::from(block.copies);
+    Counters {
+        bytes_out: block.size.saturating_mul(copies),
+        count_out: copies,
+        ..Counters::default()
+    }
+}
+
 /// The meter of a block.
-const fn block_meter(block: &Block) -> Metered {
+pub(super) const fn block_meter(block: &Block) -> Metered {
     if block.is_sampled {
         Metered::SampledBlock
     } else {

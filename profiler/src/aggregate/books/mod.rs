@@ -4,27 +4,40 @@ mod desk;
 
 use std::{collections::HashMap, time::Duration};
 
-use self::desk::Desk;
+use self::desk::{Desk, block_meter, given_back};
 use super::{
     blocks::LiveBlocks,
     collector::Collector,
     mappings::MappingLedger,
+    objects::ObjectBook,
     pools::PoolBook,
+    survivors::SurvivorCensus,
     windows::{Window, Windows},
 };
 use crate::{
-    profile::{Interval, Losses, ProcessKey},
+    profile::{Interval, Losses, ProcessKey, Survivor},
+    python::fates::{Fate, SmallBlock},
     source::{Event, SiteClass, What},
 };
 
 /// How many blocks of one process are followed: 32 bytes each, so 64 MB at the very most.
 const MAX_BLOCKS: usize = 1 << 21;
 
+/// Times at which things were got are not told apart within that …
+const SHORTEST_SLICE: Duration = Duration::from_secs(1);
+
+/// … nor within one part in so many of a recording.
+const SLICES: u32 = 256;
+
 /// The books of all processes.
 #[derive(Debug)]
 pub struct Books {
     page_size: u64,
+    /// Whether the stacks of only some objects are looked at, by chance.
+    draws_objects: bool,
     by_process: HashMap<ProcessKey, Book>,
+    /// What was held by those whose books were closed.
+    departed: Vec<Survivor>,
     collector: Collector,
     losses: Losses,
 }
@@ -35,15 +48,50 @@ struct Book {
     blocks: LiveBlocks,
     mappings: MappingLedger,
     pools: PoolBook,
+    objects: ObjectBook,
     block_windows: Windows,
     pool_windows: Windows,
+    object_windows: Windows,
+    opened: Duration,
+    /// For how long all small objects were seen, in windows.
+    watched: Duration,
 }
 
 impl Book {
+    fn count_survivors(&self, process: ProcessKey, now: Duration, census: &mut SurvivorCensus) {
+        for (_, block) in self.blocks.iter() {
+            let counters = given_back(block);
+            let key = (process, block.stack, block_meter(block));
+            census.add(
+                key,
+                block.born,
+                (counters.bytes_out, counters.count_out),
+                1.0,
+            );
+        }
+        let span = now.saturating_sub(self.opened).as_secs_f64();
+        let unseen = if self.watched.is_zero() {
+            0.0
+        } else {
+            (1.0 - self.watched.as_secs_f64() / span).max(0.0)
+        };
+        for (object, chance) in self.objects.survivors(now, unseen) {
+            let counters = object.given_back();
+            let key = (process, object.stack, object.meter());
+            census.add(
+                key,
+                object.born(),
+                (counters.bytes_out, counters.count_out),
+                chance,
+            );
+        }
+    }
+
     fn windows(&mut self, class: SiteClass) -> &mut Windows {
         match class {
             SiteClass::Blocks => &mut self.block_windows,
             SiteClass::Pools => &mut self.pool_windows,
+            SiteClass::Objects => &mut self.object_windows,
         }
     }
 
@@ -54,6 +102,7 @@ impl Book {
                 self.block_windows.hold_back(event)
             }
             What::PoolOpened { .. } => self.pool_windows.hold_back(event),
+            What::ObjectTaken { .. } => self.object_windows.hold_back(event),
             _ => false,
         }
     }
@@ -64,21 +113,36 @@ impl Books {
     pub fn new(page_size: u64) -> Self {
         Self {
             page_size,
+            draws_objects: true,
             by_process: HashMap::new(),
+            departed: Vec::new(),
             collector: Collector::default(),
             losses: Losses::default(),
         }
     }
 
+    /// The same, for stacks of all objects.
+    #[must_use]
+    pub fn with_all_stacks(self) -> Self {
+        Self {
+            draws_objects: false,
+            ..self
+        }
+    }
+
     /// Opens the book of a process, whose heap ends here now, if that is known. A book that is
     /// open already goes on.
-    pub fn open(&mut self, process: ProcessKey, heap_end: Option<u64>) {
+    pub fn open(&mut self, process: ProcessKey, heap_end: Option<u64>, now: Duration) {
         self.by_process.entry(process).or_insert_with(|| Book {
             blocks: LiveBlocks::new(MAX_BLOCKS),
             mappings: MappingLedger::new(self.page_size).with_break(heap_end),
             pools: PoolBook::default(),
+            objects: ObjectBook::default(),
             block_windows: Windows::default(),
             pool_windows: Windows::default(),
+            object_windows: Windows::default(),
+            opened: now,
+            watched: Duration::ZERO,
         });
     }
 
@@ -104,18 +168,44 @@ impl Books {
         for event in desk.book.windows(class).close(at, correction) {
             desk.enter(&event);
         }
+        if class == SiteClass::Objects
+            && let Some(window) = desk.book.object_windows.last_sample()
+        {
+            let length = window.end.saturating_sub(window.start);
+            desk.book.watched = desk.book.watched.saturating_add(length);
+            desk.book
+                .objects
+                .watched(window, correction.max(1.0).recip());
+        }
     }
 
     /// Takes in what is held back until windows of a process close: it ends, or the recording.
     pub fn settle(&mut self, process: ProcessKey, at: Duration) {
-        for class in [SiteClass::Blocks, SiteClass::Pools] {
+        for class in SiteClass::ALL {
             self.close_window(process, class, at, 1.0);
         }
     }
 
     /// Closes the book of a process. What it held to the end stays on record.
-    pub fn close(&mut self, process: ProcessKey) {
-        self.by_process.remove(&process);
+    pub fn close(&mut self, process: ProcessKey, now: Duration) {
+        if let Some(book) = self.by_process.remove(&process) {
+            let mut census = SurvivorCensus::new(SHORTEST_SLICE);
+            book.count_survivors(process, now, &mut census);
+            self.departed.extend(census.into_survivors());
+        }
+    }
+
+    /// What all processes hold now, or held when their books were closed, by when they had got it,
+    /// to within a small part of the time since the start.
+    pub fn survivors(&self, now: Duration) -> Vec<Survivor> {
+        let mut census = SurvivorCensus::new(SHORTEST_SLICE.max(now / SLICES));
+        for survivor in &self.departed {
+            census.take_over(survivor);
+        }
+        for (process, book) in &self.by_process {
+            book.count_survivors(*process, now, &mut census);
+        }
+        census.into_survivors()
     }
 
     /// Enters what happened.
@@ -133,6 +223,7 @@ impl Books {
         Some(Desk {
             process,
             page_size: self.page_size,
+            draws_objects: self.draws_objects,
             book: self.by_process.get_mut(&process)?,
             collector: &mut self.collector,
             losses: &mut self.losses,
@@ -178,6 +269,26 @@ impl Books {
             if dead {
                 desk.free_block(*address);
             }
+        }
+    }
+
+    /// Looks at the small objects whose time has come. `read` gets them, and answers for each what
+    /// became of it.
+    pub fn observe_objects(
+        &mut self,
+        process: ProcessKey,
+        now: Duration,
+        read: impl FnOnce(&[SmallBlock]) -> Vec<Fate>,
+    ) {
+        let Some(mut desk) = self.desk(process) else {
+            return;
+        };
+        let due = desk.book.objects.due(now);
+        if due.is_empty() {
+            return;
+        }
+        for ((address, _), fate) in due.iter().zip(read(&due)) {
+            desk.look_at_object(*address, fate, now);
         }
     }
 

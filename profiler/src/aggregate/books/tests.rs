@@ -8,7 +8,7 @@ const STACK: StackId = StackId(7);
 
 fn books() -> Books {
     let mut books = Books::new(4096);
-    books.open(PROCESS, None);
+    books.open(PROCESS, None, Duration::ZERO);
     books
 }
 

@@ -29,11 +29,23 @@ pub struct Findings {
     /// What was not measured.
     pub losses: Losses,
     /// For which part of the processes' time blocks over 512 bytes were observed: 0 to 1.
-    pub observed_fraction: f64,
+    pub blocks_observed_fraction: f64,
+    /// The same for small objects; `None` if they were not observed one by one.
+    pub objects_observed_fraction: Option<f64>,
+    /// How many windows that were, in all processes.
+    pub object_windows: u64,
     /// The share of the processes' time that probes took, in percent; `None` if nothing tells.
     pub measured_overhead_percent: Option<f64>,
     /// How long the selected part of the recording is.
     pub duration: Duration,
+}
+
+impl Findings {
+    /// For which part of the processes' time all that is observed was: 0 to 1.
+    pub fn observed_fraction(&self) -> f64 {
+        let objects = self.objects_observed_fraction.unwrap_or(1.0);
+        self.blocks_observed_fraction.min(objects)
+    }
 }
 
 /// The sums over all sites, by metric.
@@ -182,7 +194,9 @@ pub fn findings(recorded: &Recorded, selection: &Selection) -> Findings {
         group: group_finding(&part, &censuses, totals.retained),
         totals,
         losses,
-        observed_fraction: observation.block_fraction(),
+        blocks_observed_fraction: observation.block_fraction(),
+        objects_observed_fraction: observation.object_fraction(),
+        object_windows: observation.object_windows,
         measured_overhead_percent: observation.overhead_percent(),
         duration: part.duration(),
     }

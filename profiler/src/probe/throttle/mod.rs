@@ -9,26 +9,37 @@
 //! as much ([`Window::weight`]), and no burst of the target can make its own window shorter, or
 //! its own weight larger. What a window has cost too much makes the next period longer.
 
+mod average;
+mod geometry;
+mod period;
+mod terms;
+
 use std::time::Duration;
 
+pub use self::terms::{Order, Passed, Timing, Window};
+use self::{
+    average::Average,
+    geometry::{anywhere, log_between, slowing, spacing},
+    period::Period,
+};
+
 /// Seconds of one busy processor that can be saved up: a tenth of [`SPAN`].
-const BURST: f64 = 3.0;
+const BURST: f64 = 1.0;
 /// Seconds of one busy processor that are there at the start: little, because nobody knows yet
 /// how busy the target is.
 const START: f64 = 1.0;
 /// Over so many seconds the cost keeps to the limit, but for a tenth of it.
-const SPAN: f64 = 30.0;
+const SPAN: f64 = 10.0;
 /// A window takes so many times less than the burst, if it may be long enough then …
 const WINDOWS_IN_BURST: f64 = 1.8;
-/// … and never lasts longer than this …
+/// … and never lasts longer than this, or than what fits into the ring …
 const LONGEST: f64 = 0.5;
+const LONGEST_OF_MANY_HITS: f64 = 0.02;
 /// Where a period is hardly longer than its window, the probes might as well stay open.
 const HARDLY: f64 = 1.02;
 /// Windows that are so dear that two of them do not fit into a span lie around the middle of their
 /// periods, in so large a part of it.
 const DEAR_JITTER: f64 = 0.3;
-/// No period is longer, however little the target works.
-const LONGEST_PERIOD: f64 = 600.0;
 /// A target that works so many times as much as the period was planned for ends it: the window
 /// that is still to come, if it is, is planned anew.
 const BUSIER: f64 = 1.5;
@@ -46,54 +57,33 @@ const PEAK_MEMORY: f64 = 60.0;
 const COST_MEMORY: f64 = 0.1;
 /// How long it is remembered how busy the target is, in seconds.
 const WORK_MEMORY: f64 = 2.0;
-/// The target has at least so small a part of a window for itself.
-const LEAST_PROGRESS: f64 = 0.02;
+/// How long it is remembered how busy it is while nothing slows it down, in seconds. What it does
+/// in a window is compared with that, so it must not be of another phase.
+const PACE_MEMORY: f64 = 0.4;
 /// Where it has less than one part in so many, what it would have done without probes is uncertain.
 const CROWDED: f64 = 2.0;
-/// No quotient is higher than this; what seems to be is an error of a clock.
-const MAX_AVERAGE: f64 = 10_000.0;
 /// How soon to look at a window that has just opened or is nearly spent …
 const SOON: Duration = Duration::from_millis(2);
 /// … and at one that is not.
 const LATER: Duration = Duration::from_millis(100);
 
-/// What is to be done with the probes now.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Order {
-    /// Leave them as they are.
-    Keep,
-    /// Open them, and say when they are open: [`Throttle::opened`].
-    Open(Window),
-    /// Close them. So many times as much as by the weight of the window alone stands what was seen
-    /// in it, because the probes slowed the target down, or because it is closed early.
-    Close {
-        /// How many times.
-        correction: f64,
-    },
-}
+/// The windows of a pair are at least so many times as far apart as one takes.
+const LAG: f64 = 1.2;
 
-/// How long it takes to open and close probes, in seconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Timing {
-    /// Closing takes so long, and the breakpoints may cost all the while.
-    pub closing: f64,
-    /// No window is shorter: with a shorter one, more would be spent in closing it.
-    pub briefest: f64,
-}
+/// So large a part of the limit is left when what the probes show comes too fast.
+const RELIEF: f64 = 0.6;
 
-/// For how long probes are open, and what that stands for.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Window {
-    /// For how long what they see counts; `None` as long as it is affordable.
-    pub length: Option<Duration>,
-    /// For how many events one that is seen stands: one, if nothing is left out.
-    pub weight: f64,
-}
+/// The limit of probes that may cost whatever they cost.
+pub const UNLIMITED: f64 = 1e9;
 
 /// Decides for one process when the probes of one class of sites are open.
 #[derive(Clone, Debug)]
 pub struct Throttle {
     limit: f64,
+    /// Windows are no longer, in seconds.
+    longest: f64,
+    /// Whether windows come in pairs.
+    has_pairs: bool,
     timing: Timing,
     /// Seconds that the probes may cost now; below zero, what they have cost too much.
     balance: f64,
@@ -103,9 +93,12 @@ pub struct Throttle {
     peak: f64,
     /// The processors that the target keeps busy.
     work: Average,
+    /// The same without any probes open, by the time on processors alone.
+    pace: Average,
     state: State,
     last: Option<Duration>,
     open_before: Duration,
+    windows: u64,
     is_sampling: bool,
     is_crowded: bool,
     random: u64,
@@ -119,87 +112,114 @@ enum State {
         /// How busy the target was when that was decided.
         work: f64,
     },
-    /// The window of the period is still to come.
-    Waiting { period: Period },
+    /// A window of the period is still to come.
+    Waiting {
+        period: Period,
+        second: Option<Period>,
+    },
     /// The probes are open, as long as that is affordable (without a period) or for a window.
     Open {
         opened: Duration,
         work: f64,
+        cpu: f64,
         cost: f64,
         period: Option<Period>,
+        second: Option<Period>,
     },
-}
-
-/// A period and its window, as they were decided at its beginning.
-#[derive(Clone, Copy, Debug)]
-struct Period {
-    opens: Duration,
-    length: Duration,
-    end: Duration,
-    weight: f64,
-    /// How busy the target was when it was planned.
-    work: f64,
-    /// What the window may cost.
-    price: f64,
-}
-
-/// A quotient of two sums that forget.
-#[derive(Clone, Copy, Debug, Default)]
-struct Average {
-    sum: f64,
-    per: f64,
 }
 
 impl Throttle {
     /// A throttle that lets the probes cost `limit` of the target's processor time: 0.01 for 1 %.
-    /// With zero it never opens.
+    /// With zero it never opens, with [`UNLIMITED`] it never closes.
     pub fn new(limit: f64, timing: Timing) -> Self {
-        let limit = if limit > 0.0 { limit.min(1.0) } else { 0.0 };
+        let limit = if limit > 0.0 {
+            limit.min(UNLIMITED)
+        } else {
+            0.0
+        };
         Self {
             limit,
+            longest: LONGEST,
+            has_pairs: false,
             timing,
             balance: limit * START,
             spending: Average::default(),
             peak: 0.0,
             work: Average::default(),
+            pace: Average::default(),
             state: State::Resting {
                 until: Duration::ZERO,
                 work: f64::INFINITY,
             },
             last: None,
             open_before: Duration::ZERO,
+            windows: 0,
             is_sampling: false,
             is_crowded: false,
             random: 0x9e37_79b9_7f4a_7c15,
         }
     }
 
-    /// Takes in what happened since the last call, and says what to do now.
-    ///
-    /// `target_cpu` is the target's own processor time, without that of the probes, and `cost`
-    /// theirs, whether they are open or still closing. The first call opens. The sooner the
-    /// calls come after one another, the finer the limit is kept: see [`Self::check_within`].
-    pub fn observe(&mut self, now: Duration, target_cpu: Duration, cost: Duration) -> Order {
+    /// A throttle for probes of which it is known that they cost about so much when they are open,
+    /// in processors. It opens in windows from the start, unless they turn out cheap; and in pairs
+    /// of windows, any time apart, which show what becomes within that time of what one shows.
+    #[must_use]
+    pub fn expecting(mut self, price: f64) -> Self {
+        self.spending.add(price * COST_MEMORY, COST_MEMORY, 0.0);
+        self.peak = price;
+        self.longest = LONGEST_OF_MANY_HITS;
+        self.has_pairs = true;
+        self.work.add(1.0, 1.0, 0.0);
+        self
+    }
+
+    /// Takes in what happened since the last call, and says what to do now. The first call opens,
+    /// if nothing is known yet. The sooner the calls come after one another, the finer the limit
+    /// is kept: see [`Self::check_within`].
+    pub fn observe(&mut self, now: Duration, passed: Passed) -> Order {
         let last = self.last.unwrap_or(now);
         let now = now.max(last);
         self.last = Some(now);
         let elapsed = now.saturating_sub(last).as_secs_f64();
-        self.book(elapsed, target_cpu.as_secs_f64(), cost.as_secs_f64());
+        self.book(elapsed, passed);
         match self.state {
             _ if self.limit <= 0.0 => Order::Keep,
             State::Resting { until, .. } if now >= until => self.begin(until, now),
             State::Resting { work, .. } if self.is_busier(work) => self.begin(now, now),
-            State::Waiting { period } if self.is_busier(period.work) => self.begin(now, now),
-            State::Waiting { period } if now >= period.opens => self.open(now, Some(period)),
+            State::Waiting { period, .. } if self.is_busier(period.work) => self.begin(now, now),
+            State::Waiting { period, second } if now >= period.opens => {
+                self.open(now, Some(period), second)
+            }
             State::Open { .. } if self.is_over(now) => self.close(now),
             _ => Order::Keep,
         }
     }
 
-    /// The probes that were told to open are open now.
-    pub fn opened(&mut self, now: Duration) {
-        if let State::Open { opened, .. } = &mut self.state {
-            *opened = now.max(*opened);
+    /// The probes that were told to open are open now, after so much has passed.
+    pub fn opened(&mut self, now: Duration, passed: Passed) {
+        let last = self.last.unwrap_or(now);
+        let now = now.max(last);
+        self.last = Some(now);
+        self.book(now.saturating_sub(last).as_secs_f64(), passed);
+        if let State::Open {
+            opened,
+            work,
+            cpu,
+            cost,
+            ..
+        } = &mut self.state
+        {
+            // What happened before is no part of the window.
+            (*work, *cpu, *cost) = (0.0, 0.0, 0.0);
+            *opened = now;
+        }
+    }
+
+    /// What the probes show comes faster than it can be taken in: from now on they show less.
+    pub fn relieve(&mut self) {
+        if self.limit < UNLIMITED {
+            self.limit *= RELIEF;
+            self.balance = self.balance.min(0.0);
         }
     }
 
@@ -224,6 +244,11 @@ impl Throttle {
         self.open_before.saturating_add(self.open_now(now))
     }
 
+    /// How often the probes were opened.
+    pub const fn windows(&self) -> u64 {
+        self.windows
+    }
+
     fn open_now(&self, now: Duration) -> Duration {
         let State::Open { opened, period, .. } = self.state else {
             return Duration::ZERO;
@@ -239,7 +264,7 @@ impl Throttle {
         let until = |time: Duration| time.saturating_sub(last);
         let due = match self.state {
             State::Resting { until: end, .. } => until(end),
-            State::Waiting { period } => until(period.opens),
+            State::Waiting { period, .. } => until(period.opens),
             State::Open { opened, period, .. } => {
                 let end = period.map_or(LATER, |period| until(opened + period.length));
                 // What a window costs shows only in it: the younger it is, the sooner to look.
@@ -260,17 +285,24 @@ impl Throttle {
         Duration::from_secs_f64(left.clamp(0.0, LATER.as_secs_f64()))
     }
 
-    fn book(&mut self, elapsed: f64, work: f64, cost: f64) {
+    fn book(&mut self, elapsed: f64, passed: Passed) {
+        let [work, cpu, cost] =
+            [passed.own, passed.cpu, passed.cost].map(|duration| duration.as_secs_f64());
         self.work.add(work, elapsed, elapsed / WORK_MEMORY);
         if let State::Open {
             work: worked,
+            cpu: used,
             cost: spent,
             ..
         } = &mut self.state
         {
             *worked += work;
+            *used += cpu;
             *spent += cost;
             self.spending.add(cost, elapsed, elapsed / COST_MEMORY);
+        } else {
+            let own = (cpu - cost).max(0.0);
+            self.pace.add(own, elapsed, elapsed / PACE_MEMORY);
         }
         self.peak = (self.peak * (-elapsed / PEAK_MEMORY).exp()).max(self.spending.value());
         let most = self.burst().max(self.balance);
@@ -290,6 +322,7 @@ impl Throttle {
             work,
             cost,
             period,
+            ..
         } = self.state
         else {
             return false;
@@ -304,12 +337,15 @@ impl Throttle {
         is_spent && (age >= MIN_WINDOW || is_dear)
     }
 
-    fn open(&mut self, now: Duration, period: Option<Period>) -> Order {
+    fn open(&mut self, now: Duration, period: Option<Period>, second: Option<Period>) -> Order {
+        self.windows += 1;
         self.state = State::Open {
             opened: now,
             work: 0.0,
+            cpu: 0.0,
             cost: 0.0,
             period,
+            second,
         };
         Order::Open(Window {
             length: period.map(|period| period.length),
@@ -320,24 +356,35 @@ impl Throttle {
     fn close(&mut self, now: Duration) -> Order {
         self.open_before = self.open_time(now);
         self.is_sampling = true;
+        let mut next = None;
         let (until, work, correction) = match self.state {
             State::Open {
                 opened,
+                cpu,
                 cost,
                 period: Some(period),
+                second,
                 ..
             } => {
+                next = second;
                 let age = now.saturating_sub(opened).as_secs_f64();
                 // A look may come at any time, also when nothing has happened yet.
                 let age = age.max(SOON.as_secs_f64());
                 let early = period.length.as_secs_f64() / age;
-                let slowing = slowing(age, cost, self.work.value());
+                let demand = self.pace.known().map(|pace| pace * age);
+                let slowing = slowing(cpu, cost, demand);
                 self.is_crowded |= slowing > CROWDED;
                 (period.end, period.work, early.max(1.0) * slowing)
             }
             _ => (now, f64::INFINITY, 1.0),
         };
-        self.state = State::Resting { until, work };
+        self.state = match next {
+            Some(period) => State::Waiting {
+                period,
+                second: None,
+            },
+            None => State::Resting { until, work },
+        };
         Order::Close { correction }
     }
 
@@ -347,30 +394,49 @@ impl Throttle {
         let is_late = now.saturating_sub(last_end) > LATER;
         let start = if is_late { now } else { last_end };
         let wanted = self.burst() / WINDOWS_IN_BURST;
-        let length =
-            (wanted / self.peak - self.timing.closing).clamp(self.timing.briefest, LONGEST);
-        let price = self.price_of(length + self.timing.closing);
+        let length = (wanted / self.peak - self.timing.closing)
+            .clamp(self.timing.briefest, self.longest.max(self.timing.briefest));
+        let each = self.price_of(length + self.timing.closing);
+        let windows = if self.has_pairs { 2.0 } else { 1.0 };
+        let price = windows * each;
         let earning = self.limit * self.work.value();
         let (span, is_anywhere) = spacing(price, price - self.balance, earning);
-        if span <= length * HARDLY {
-            return self.open(now, None);
+        if span <= windows * length * HARDLY {
+            return self.open(now, None, None);
         }
-        let chance = self.draw(now);
-        let (from, to, probability) = if is_anywhere {
-            anywhere(length, span, chance)
-        } else {
-            let from = (span - length) * (0.5 + (chance - 0.5) * DEAR_JITTER);
-            (from, from + length, length / span)
+        let (chance, apart) = (self.draw(now), self.draw(now));
+        let place = |chance: f64| {
+            if is_anywhere {
+                anywhere(length, span, chance)
+            } else {
+                let from = (span - length) * (0.5 + (chance - 0.5) * DEAR_JITTER);
+                (from, from + length, length / span)
+            }
         };
-        let period = Period {
+        let period = |(from, to, probability): (f64, f64, f64)| Period {
             opens: start + Duration::from_secs_f64(from),
             length: Duration::from_secs_f64(to - from),
             end: start + Duration::from_secs_f64(span),
             weight: 1.0 / probability,
             work: self.work.value(),
-            price: (SURPRISE * price).max(self.burst()),
+            price: (SURPRISE * each).max(self.burst()),
         };
-        self.state = State::Waiting { period };
+        let first = period(place(chance));
+        let shortest = LAG * (length + self.timing.closing);
+        self.state = if self.has_pairs && is_anywhere && 2.0 * shortest < span {
+            let lag = log_between(shortest, span / 2.0, apart);
+            let second = period(place((chance + lag / (span + length)).fract()));
+            let [period, second] = Period::pair(first, second);
+            State::Waiting {
+                period,
+                second: Some(second),
+            }
+        } else {
+            State::Waiting {
+                period: first,
+                second: None,
+            }
+        };
         Order::Keep
     }
 
@@ -393,68 +459,6 @@ impl Throttle {
         bits ^= bits << 17;
         self.random = bits;
         (bits >> 32) as f64 / f64::from(u32::MAX)
-    }
-}
-
-/// How long a period is, in seconds, whose window costs `price` and which has to earn `needed`,
-/// and whether the window may lie anywhere in it.
-///
-/// Windows at the ends of neighbouring periods are close together, so a span can hold two more
-/// than it pays for, and looks that come late make them longer. Those that are dear need more
-/// room, or a place around the middle.
-fn spacing(price: f64, needed: f64, earning: f64) -> (f64, bool) {
-    if needed <= 0.0 {
-        return (0.0, true);
-    }
-    if earning <= 0.0 {
-        return (LONGEST_PERIOD, true);
-    }
-    let bare = needed / earning;
-    let share = price / (earning * SPAN);
-    let left = 1.0 - 2.5 * share;
-    let roomy = if left > 0.0 {
-        bare * left.recip().max(1.0)
-    } else {
-        f64::INFINITY
-    };
-    let middle = bare.max(SPAN) / (1.0 - DEAR_JITTER);
-    (roomy.min(middle).min(LONGEST_PERIOD), roomy <= middle)
-}
-
-/// How many times as much the target would have done in a window without the probes. Whoever
-/// allocates holds the interpreter's lock, so what probes take is taken from one processor, or
-/// from all that the target keeps busy.
-fn slowing(age: f64, cost: f64, work: f64) -> f64 {
-    let spent = cost / age;
-    let taken = spent / work.max(1.0);
-    1.0 / (1.0 - taken).max(LEAST_PROGRESS)
-}
-
-/// Where a window begins and ends in its period, and how probable it is that any moment lies in
-/// it. So that moments at the ends are no less probable, the window may hang over at either side,
-/// and what hangs over is cut off.
-fn anywhere(length: f64, span: f64, chance: f64) -> (f64, f64, f64) {
-    let from = (span + length) * chance - length;
-    (
-        from.max(0.0),
-        (from + length).min(span),
-        length / (span + length),
-    )
-}
-
-impl Average {
-    fn add(&mut self, sum: f64, per: f64, forget: f64) {
-        let keep = (-forget).exp();
-        self.sum = self.sum * keep + sum;
-        self.per = self.per * keep + per;
-    }
-
-    fn value(self) -> f64 {
-        if self.sum > 0.0 {
-            (self.sum / self.per).min(MAX_AVERAGE)
-        } else {
-            0.0
-        }
     }
 }
 

@@ -42,24 +42,45 @@ struct Run {
     estimate: Vec<f64>,
 }
 
-/// Plays a target whose load is a function of the millisecond. Opening takes 1 ms, closing
-/// 50 ms, and breakpoints cost as long as they may be there.
+/// Plays a target whose load is a function of the millisecond. Opening takes 1 ms,
+/// closing as long as the throttle thinks, and breakpoints cost as long as they may be there.
 fn run(millis: u32, looks: Looks, is_heeding: bool, load: impl Fn(u32) -> Load) -> Run {
-    let mut throttle = Throttle::new(LIMIT, TIMING);
+    play(
+        Throttle::new(LIMIT, TIMING),
+        millis,
+        (looks, is_heeding),
+        load,
+    )
+}
+
+/// The same with a throttle of one's own.
+fn play(
+    mut throttle: Throttle,
+    millis: u32,
+    (looks, is_heeding): (Looks, bool),
+    load: impl Fn(u32) -> Load,
+) -> Run {
     let (mut work, mut cost, mut estimate) = (vec![0.0], vec![0.0], Vec::new());
     let (mut seen, mut next, mut costly, mut opened) = (0, 0, 0..0, Vec::new());
     let (mut counting, mut weight, mut begun) = (0..0, 1.0, 0);
     let mut random: u64 = 88_172_645_463_325_252;
+    let closing = Duration::from_secs_f64(throttle.timing.closing).as_millis();
+    let closing = u32::try_from(closing).unwrap();
     for now in 0..millis {
         if now == next {
             let at = Duration::from_millis(now.into());
             let since =
                 |sums: &[f64]| Duration::from_secs_f64(sums[now as usize] - sums[seen as usize]);
-            match throttle.observe(at, since(&work), since(&cost)) {
+            let passed = Passed {
+                own: since(&work),
+                cpu: since(&work) + since(&cost),
+                cost: since(&cost),
+            };
+            match throttle.observe(at, passed) {
                 Order::Open(window) => {
                     costly = now + 1..u32::MAX;
                     opened.push(now);
-                    throttle.opened(at + Duration::from_millis(1));
+                    throttle.opened(at, Passed::default());
                     let millis = |length: Duration| u32::try_from(length.as_millis()).unwrap();
                     counting = now + 1..window.length.map_or(u32::MAX, |it| now + 1 + millis(it));
                     weight = window.weight;
@@ -68,7 +89,7 @@ fn run(millis: u32, looks: Looks, is_heeding: bool, load: impl Fn(u32) -> Load) 
                 Order::Close { correction } => {
                     let seen = estimate[begun..].iter_mut();
                     seen.for_each(|it| *it *= weight * correction);
-                    costly.end = now + 50;
+                    costly.end = now + closing;
                     counting.end = counting.end.min(now);
                 }
                 Order::Keep => {}
@@ -108,17 +129,17 @@ fn run(millis: u32, looks: Looks, is_heeding: bool, load: impl Fn(u32) -> Load) 
     }
 }
 
-const HALF_MINUTE: usize = 30_000;
+const TEN_SECONDS: usize = 10_000;
 
 impl Run {
     fn cost_share(&self) -> f64 {
         self.cost.last().unwrap() / self.work.last().unwrap()
     }
 
-    /// Work and cost of every half minute after the first ten seconds.
-    fn half_minutes(&self) -> impl Iterator<Item = (f64, f64)> {
-        let sum = |sums: &[f64], start: usize| sums[start + HALF_MINUTE] - sums[start];
-        let starts = (10_000..self.cost.len() - HALF_MINUTE).step_by(10);
+    /// Work and cost of any ten seconds after the first ten seconds.
+    fn ten_seconds(&self) -> impl Iterator<Item = (f64, f64)> {
+        let sum = |sums: &[f64], start: usize| sums[start + TEN_SECONDS] - sums[start];
+        let starts = (10_000..self.cost.len() - TEN_SECONDS).step_by(10);
         starts.map(move |start| (sum(&self.work, start), sum(&self.cost, start)))
     }
 
@@ -128,9 +149,9 @@ impl Run {
 }
 
 #[track_caller]
-fn check_half_minutes(run: &Run) {
-    for (work, cost) in run.half_minutes() {
-        assert!(cost <= 1.15 * LIMIT * work, "{cost} s for {work} s of work");
+fn check_ten_seconds(run: &Run) {
+    for (work, cost) in run.ten_seconds() {
+        assert!(cost <= 1.12 * LIMIT * work, "{cost} s for {work} s of work");
     }
 }
 
@@ -148,13 +169,13 @@ fn probes_that_cost_less_than_the_limit_stay_open() {
 fn probes_that_cost_more_open_in_windows_that_the_limit_pays_for() {
     for (rate, observed) in [
         (0.02, 0.4),
-        (0.05, 0.15),
+        (0.05, 0.11),
         (0.5, 4e-3),
         (1.0, 2e-3),
         (3.0, 5e-4),
     ] {
         let run = run(300_000, IRREGULAR, true, |_| busy(rate));
-        check_half_minutes(&run);
+        check_ten_seconds(&run);
         assert!(run.cost[60_000] <= 1.02 * LIMIT * (60.0 + BURST), "{rate}");
         assert!(run.throttle.is_sampling());
         assert!(run.opened[1] < 70_000, "{rate}");
@@ -176,7 +197,7 @@ fn who_looks_late_pays_with_fewer_windows() {
 fn a_rate_that_jumps_a_hundredfold_is_stopped_in_time() {
     let jump = |now| busy(if now < 40_000 { 0.005 } else { 0.5 });
     let run = run(120_000, IRREGULAR, true, jump);
-    check_half_minutes(&run);
+    check_ten_seconds(&run);
     assert!(run.throttle.is_sampling());
     assert_eq!(run.opened[0], 0);
     assert!(run.opened[1] > 40_000);
@@ -238,7 +259,8 @@ fn what_windows_show_stands_for_the_whole() {
     };
     let steady = mean_estimate(|_| busy(0.3));
     let short = mean_estimate(burst(1100, 90, 0.3));
-    let long = mean_estimate(burst(13_000, 4000, 0.5));
+    // Dearer windows lie around the middle of long periods, and bursts may hide from them.
+    let long = mean_estimate(burst(13_000, 4000, 0.2));
     let phases = mean_estimate(|now| busy(if now / 10_000 % 2 == 0 { 0.02 } else { 0.8 }));
     for (name, ratio) in [
         ("steady", steady),
@@ -247,6 +269,45 @@ fn what_windows_show_stands_for_the_whole() {
         ("phases", phases),
     ] {
         assert!((0.75..1.25).contains(&ratio), "{name}: {ratio}");
+    }
+}
+
+#[test]
+fn pairs_of_windows_stand_for_the_whole_as_well() {
+    let timing = Timing {
+        closing: 0.005,
+        briefest: 0.005,
+    };
+    for rate in [0.3, 0.9] {
+        let load = |now: u32| Load {
+            work: if (now / 7000).is_multiple_of(2) {
+                1.0
+            } else {
+                0.4
+            },
+            rate,
+        };
+        let (mut seen, mut worked, mut gaps) = (0.0, 0.0, Vec::new());
+        for number in 0..20 {
+            let throttle = Throttle::new(LIMIT, timing).expecting(rate);
+            let run = play(throttle, 120_000, (IRREGULAR, true), |now| {
+                load(now + number * 777)
+            });
+            for (work, cost) in run.ten_seconds() {
+                // Where it turns quiet, two pairs were planned for a busy one.
+                let pairs = 0.05 * rate.min(1.0);
+                assert!(
+                    cost <= 1.12 * LIMIT * work + pairs,
+                    "{cost} s for {work} s of work"
+                );
+            }
+            seen += run.estimate.iter().sum::<f64>();
+            worked += run.work.last().unwrap();
+            gaps.extend(run.opened.windows(2).map(|pair| pair[1] - pair[0]));
+        }
+        assert!((0.8..1.2).contains(&(seen / worked)), "{}", seen / worked);
+        let near = gaps.iter().filter(|gap| (10..100).contains(*gap)).count();
+        assert!(near * 20 > gaps.len(), "{near} of {}", gaps.len());
     }
 }
 
@@ -264,7 +325,12 @@ fn without_a_budget_the_probes_stay_closed() {
     for limit in [0.0, -1.0, f64::NAN] {
         let mut throttle = Throttle::new(limit, TIMING);
         let (now, work) = (Duration::from_secs(1), Duration::from_secs(1));
-        assert_eq!(throttle.observe(now, work, Duration::ZERO), Order::Keep);
+        let passed = Passed {
+            own: work,
+            cpu: work,
+            cost: Duration::ZERO,
+        };
+        assert_eq!(throttle.observe(now, passed), Order::Keep);
     }
 }
 
@@ -297,7 +363,7 @@ proptest! {
         let price = most(|load| load.work) * most(|load| load.rate) * brief;
         let saved = price.max(LIMIT * BURST);
         let whole = (*run.work.last().unwrap(), *run.cost.last().unwrap());
-        for (work, cost) in run.half_minutes().chain([whole]) {
+        for (work, cost) in run.ten_seconds().chain([whole]) {
             let allowed = LIMIT * work + saved + surprise;
             prop_assert!(cost <= allowed, "{} of {}", cost, allowed);
         }
@@ -309,13 +375,14 @@ proptest! {
         calls in proptest::collection::vec(any::<(Duration, Duration, Duration)>(), 0..50),
     ) {
         let mut throttle = Throttle::new(limit, TIMING);
-        for (now, work, cost) in calls {
+        for (now, own, cost) in calls {
             let was_open = throttle.is_open();
-            let is_open = match throttle.observe(now, work, cost) {
+            let passed = Passed { own, cpu: own, cost };
+            let is_open = match throttle.observe(now, passed) {
                 Order::Keep => was_open,
                 Order::Open(window) => {
                     prop_assert!(!was_open && window.weight >= 1.0);
-                    throttle.opened(now);
+                    throttle.opened(now, Passed::default());
                     true
                 }
                 Order::Close { correction } => {

@@ -140,10 +140,13 @@ fn subtitle(
         format!("total {total}")
     });
     parts.push(format!("lost events: {}", findings.losses.missing()));
-    let budget = recorded.facts.budget_percent;
+    let budget = match recorded.facts.budget_percent {
+        Some(budget) => format!("budget {budget}%"),
+        None => "exact".to_owned(),
+    };
     parts.push(match findings.measured_overhead_percent {
-        Some(percent) => format!("cost {percent:.1}% (budget {budget}%)"),
-        None => format!("cost not known (budget {budget}%)"),
+        Some(percent) => format!("cost {percent:.1}% ({budget})"),
+        None => format!("cost not known ({budget})"),
     });
     parts.join(" · ")
 }

@@ -51,9 +51,12 @@ impl<'a> Report<'a> {
             schema: SCHEMA,
             recording: Recording::of(&recorded.facts, findings),
             overhead: Overhead {
-                budget_percent: rounded(recorded.facts.budget_percent),
+                budget_percent: recorded.facts.budget_percent.map(rounded),
                 measured_percent: findings.measured_overhead_percent.map(rounded),
-                observed_fraction: rounded(findings.observed_fraction),
+                observed_fraction: rounded(findings.observed_fraction()),
+                blocks_observed_fraction: rounded(findings.blocks_observed_fraction),
+                objects_observed_fraction: findings.objects_observed_fraction.map(rounded),
+                object_windows: findings.object_windows,
             },
             losses: losses(findings),
             group: Group::of(&findings.group, verdicts),
@@ -102,9 +105,12 @@ impl<'a> Recording<'a> {
 
 #[derive(Serialize)]
 struct Overhead {
-    budget_percent: f64,
+    budget_percent: Option<f64>,
     measured_percent: Option<f64>,
     observed_fraction: f64,
+    blocks_observed_fraction: f64,
+    objects_observed_fraction: Option<f64>,
+    object_windows: u64,
 }
 
 #[derive(Serialize)]

@@ -133,7 +133,7 @@ fn a_number_that_is_none_does_not_break_the_schema() {
     let mut sample = Sample::leak();
     sample.findings.group.growth_per_second = f64::NAN;
     sample.findings.processes[0].growth_per_second = f64::INFINITY;
-    sample.recorded.facts.budget_percent = f64::MAX;
+    sample.recorded.facts.budget_percent = Some(f64::MAX);
     check(&sample);
 }
 

@@ -3,6 +3,7 @@
 use profiler_common::loss::Loss;
 
 use super::numbers::grouped;
+use crate::aggregate::Findings;
 use crate::report::{
     Subject,
     plain::{cut, printable},
@@ -13,19 +14,53 @@ use crate::report::{
 pub(super) fn cost(screen: &mut Screen, subject: &Subject<'_>) {
     let findings = subject.findings;
     let budget = subject.recorded.facts.budget_percent;
-    let seen = match findings.observed_fraction {
-        fraction if fraction >= 0.9995 => "all of the time".to_owned(),
-        fraction => format!("{:.1}% of the time", fraction * 100.0),
-    };
     let (measured, look) = match findings.measured_overhead_percent {
-        Some(percent) if percent > budget => (format!("{percent:.1}%"), Look::Warning),
+        Some(percent) if budget.is_some_and(|budget| percent > budget) => {
+            (format!("{percent:.1}%"), Look::Warning)
+        }
         Some(percent) => (format!("{percent:.1}%"), Look::Plain),
         None => ("an unknown part".to_owned(), Look::Plain),
     };
-    let rest = format!(" of its time, budget {budget}%; blocks watched {seen}");
-    let line = Line::new(look, measured).and(Look::Plain, rest);
+    let allowed = match budget {
+        Some(budget) => format!("budget {budget}%"),
+        None => "without a budget, for exact figures".to_owned(),
+    };
+    let line = Line::new(look, measured).and(Look::Plain, format!(" of its time, {allowed}"));
     screen.space();
     screen.labelled(Worth::Result, "cost", line);
+    screen.labelled(
+        Worth::Result,
+        "watched",
+        Line::new(Look::Plain, watched(findings)),
+    );
+}
+
+/// For which part of the time what was watched.
+fn watched(findings: &Findings) -> String {
+    let blocks = format!(
+        "larger blocks {}",
+        part_of_time(findings.blocks_observed_fraction)
+    );
+    match findings.objects_observed_fraction {
+        Some(fraction) if fraction < ALWAYS => format!(
+            "small objects {} ({} windows); {blocks}",
+            part_of_time(fraction),
+            grouped(findings.object_windows)
+        ),
+        Some(_) => format!("small objects all of the time; {blocks}"),
+        None => format!("no small objects; {blocks}"),
+    }
+}
+
+/// So large a part of the time is all of it.
+const ALWAYS: f64 = 0.9995;
+
+fn part_of_time(fraction: f64) -> String {
+    match 100.0 * fraction {
+        percent if percent >= 100.0 * ALWAYS => "all of the time".to_owned(),
+        percent if percent >= 1.0 => format!("{percent:.1}%"),
+        percent => format!("{percent:.2}%"),
+    }
 }
 
 /// What was not measured, most frequent first.

@@ -32,7 +32,7 @@ const POOLS: Topic = Topic {
 };
 const POOL_PROBES: Topic = Topic {
     id: "process-pool-probes",
-    title: "pool probes",
+    title: "object probes",
 };
 const BLOCK_PROBES: Topic = Topic {
     id: "process-block-probes",
@@ -250,12 +250,20 @@ fn pools(plan: &Plan, uses_pools: bool) -> Check {
     }
 }
 
+/// So many places can be listed.
+const FEW_PLACES: usize = 8;
+
 fn pool_probes(plan: &Plan, uses_pools: bool) -> Check {
     if !uses_pools {
         return POOL_PROBES.ok("not needed");
     }
-    let of_pools = |planned: &&PlannedSites| planned.program == SiteProgram::PoolOpened;
-    let Some(planned) = plan.sites.iter().find(of_pools) else {
+    let is_small = |planned: &&PlannedSites| {
+        matches!(
+            planned.program,
+            SiteProgram::ObjectTaken | SiteProgram::PoolOpened
+        )
+    };
+    let Some(planned) = plan.sites.iter().find(is_small) else {
         let found = "pymalloc's code was not recognised: small objects are not attributed";
         return POOL_PROBES.degraded(
             found,
@@ -269,10 +277,14 @@ fn pool_probes(plan: &Plan, uses_pools: bool) -> Check {
         .collect();
     let count = places.len();
     let file = file_name(&file_of(planned));
+    let listed = if count <= FEW_PLACES {
+        format!(": {}", places.join(", "))
+    } else {
+        String::new()
+    };
     POOL_PROBES.ok(format!(
-        "{count} {} in {file}: {}",
-        plural(count, "place"),
-        places.join(", ")
+        "{count} {} in {file}{listed}",
+        plural(count, "place")
     ))
 }
 

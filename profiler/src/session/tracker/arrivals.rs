@@ -133,7 +133,8 @@ impl Tracker {
         interpreter: Interpreter,
         identity: &Identity,
     ) -> Result<Plan, PlanError> {
-        let plan = self.planner.plan_with(interpreter)?;
+        let mut plan = self.planner.plan_with(interpreter)?;
+        plan.config.wants_all_stacks = u64::from(self.is_exact);
         let is_filtered = identity.seccomp == SECCOMP_FILTER;
         if is_filtered && !self.return_probes_are_safe() {
             return Ok(plan.without_blocks());
@@ -214,7 +215,7 @@ impl Tracker {
                 .map(|note| format!("process {pid}: {note}")),
         );
         self.records[key.0 as usize].python = Some(plan.interpreter.version.to_string());
-        self.books.open(key, heap_end(pid));
+        self.books.open(key, heap_end(pid), now);
         self.trace(pid, key, &plan);
         let version = plan.interpreter.version;
         self.open_probes(pid, plan, now);
@@ -246,7 +247,7 @@ impl Tracker {
     /// the command was launched.
     pub(super) fn measure_before_python(&mut self, pid: Pid, key: ProcessKey) {
         // Its heap starts with its first `brk`.
-        self.books.open(key, None);
+        self.books.open(key, None, self.clock.now());
         let traced = Traced {
             key,
             memory: Memory::of(pid),

@@ -28,7 +28,7 @@ use crate::{
         memory::Memory,
     },
     profile::{Lifecycle, LifecycleKind, Losses, ProcessRecord},
-    source::{Planner, Translator},
+    source::{Planner, SiteClass, Translator},
     units::Pid,
 };
 
@@ -48,6 +48,7 @@ pub(super) struct Tracker {
     model: CostModel,
     limits: Limits,
     children: bool,
+    is_exact: bool,
     return_probes_are_safe: Option<bool>,
     clock: Clock,
 }
@@ -55,22 +56,34 @@ pub(super) struct Tracker {
 impl Tracker {
     pub(super) fn new(probe: Probe, model: CostModel, options: &Options, clock: Clock) -> Self {
         let timing = timing(probe.has_multi_links());
-        let limits = Limits::of_budget(options.max_overhead_percent, timing);
+        let planner = if probe.has_multi_links() {
+            Planner::default()
+        } else {
+            Planner::with_single_links()
+        };
+        let books = Books::new(page_size() as u64);
+        let (limits, books) = if options.exact {
+            (Limits::none(timing), books.with_all_stacks())
+        } else {
+            let limits = Limits::of_budget(options.max_overhead_percent, timing);
+            (limits, books)
+        };
         Self {
             probe,
             translator: Translator::default(),
-            books: Books::new(page_size() as u64),
+            books,
             records: Vec::new(),
             losses: Losses::default(),
             notes: Vec::new(),
             lifecycles: Vec::new(),
-            planner: Planner::default(),
+            planner,
             followed: HashMap::new(),
             starting: Vec::new(),
             detaching: Vec::new(),
             model,
             limits,
             children: options.children,
+            is_exact: options.exact,
             return_probes_are_safe: None,
             clock,
         }
@@ -87,6 +100,9 @@ impl Tracker {
                 Shift::Opened(window) => self.books.open_window(key, class, window),
                 Shift::Closed { at, correction } => {
                     self.books.close_window(key, class, at, correction);
+                    if class == SiteClass::Objects {
+                        look_at_objects(&mut self.books, followed, now);
+                    }
                 }
             }
         }
@@ -104,19 +120,25 @@ impl Tracker {
         }
     }
 
-    /// Takes in one record of the kernel half.
-    pub(super) fn take(&mut self, record: &Record) {
+    /// Takes in one record of the kernel half, and returns when it was made.
+    pub(super) fn take(&mut self, record: &Record) -> Duration {
         let time = self.time_of(record);
         match record.what {
             Happening::Forked { child } => self.forked(record.pid, child, time),
             Happening::Execed => self.execed(record.pid, time),
             Happening::Exited => self.exited(record.pid, time),
             _ => {
+                if let Happening::ObjectTaken { stack, .. } = &record.what
+                    && let Some(followed) = self.followed.get_mut(&record.pid)
+                {
+                    followed.hit(record, stack.is_some());
+                }
                 if let Some(event) = self.translator.translate(record, time) {
                     self.books.apply(&event);
                 }
             }
         }
+        time
     }
 
     fn time_of(&self, record: &Record) -> Duration {
@@ -142,7 +164,7 @@ impl Tracker {
         };
         self.translator.inherit(parent_key, key);
         self.records[key.0 as usize].python = Some(plan.interpreter.version.to_string());
-        self.books.open(key, heap_end(child));
+        self.books.open(key, heap_end(child), time);
         self.trace(child, key, &plan);
         self.open_probes(child, plan, time);
         self.losses.add(Loss::ProbesLate, 1);
@@ -168,7 +190,7 @@ impl Tracker {
         };
         let key = followed.key;
         let links = followed.take_links();
-        followed.plan = None;
+        followed.forget_plan();
         self.lifecycles.push(Lifecycle {
             process: key,
             time,
@@ -183,7 +205,7 @@ impl Tracker {
         self.records[key.0 as usize].python = None;
         self.detach_later(links);
         self.translator.forget_code(key);
-        self.books.close(key);
+        self.books.close(key, time);
         let eagerly = self
             .starting
             .iter()
@@ -201,6 +223,7 @@ impl Tracker {
         };
         self.records[followed.key.0 as usize].ended = Some(time);
         self.books.settle(followed.key, time);
+        self.books.close(followed.key, time);
         let exited = Lifecycle {
             process: followed.key,
             time,
@@ -211,19 +234,36 @@ impl Tracker {
         self.detach_later(followed.take_links());
     }
 
-    /// Books costs, and opens or closes probes so that they stay within their limits.
-    pub(super) fn pay(&mut self, now: Duration) {
+    /// Books costs, and opens or closes probes so that they stay within their limits. Whether more
+    /// has come than could be taken in yet.
+    pub(super) fn pay(&mut self, now: Duration, is_behind: bool) {
         let pids: Vec<Pid> = self.followed.keys().copied().collect();
         for pid in pids {
+            if let Some(followed) = self.followed.get_mut(&pid) {
+                followed.hold_back(is_behind && !self.is_exact);
+            }
             self.pay_for(pid, now);
         }
     }
 
     /// Takes in what is held back until the windows close that are open.
     pub(super) fn settle(&mut self, now: Duration) {
-        for followed in self.followed.values() {
+        for followed in self.followed.values_mut() {
             self.books.settle(followed.key, now);
+            look_at_objects(&mut self.books, followed, Duration::MAX);
         }
+    }
+
+    /// What the probes show comes faster than it can be taken in: from now on they show less.
+    pub(super) fn relieve(&mut self) {
+        self.followed.values_mut().for_each(Followed::relieve);
+    }
+
+    /// How many times slower the processes run with their probes open, at worst, by what was seen
+    /// so far; `None` if they did too little to tell.
+    pub(super) fn slowdown(&self) -> Option<f64> {
+        let factors = self.followed.values().filter_map(Followed::slowdown);
+        factors.max_by(f64::total_cmp)
     }
 
     /// How soon to pay again.
@@ -234,7 +274,9 @@ impl Tracker {
     /// Reads the pools that were opened while recording, and the blocks of which it is not known
     /// whether they still live.
     pub(super) fn look_into_heaps(&mut self) {
-        for followed in self.followed.values() {
+        let now = self.clock.now();
+        for followed in self.followed.values_mut() {
+            look_at_objects(&mut self.books, followed, now);
             let Some(plan) = &followed.plan else { continue };
             if let Some(pools) = &plan.pools {
                 self.books.observe_pools(followed.key, |addresses| {
@@ -253,11 +295,11 @@ impl Tracker {
     }
 
     /// How large the processes are.
-    pub(super) fn census(&mut self, time: Duration) -> Vec<crate::profile::Census> {
+    pub(super) fn census(&mut self, time: Duration, is_last: bool) -> Vec<crate::profile::Census> {
         let mut gone = Vec::new();
         let mut censuses = Vec::new();
         for (pid, followed) in &mut self.followed {
-            match followed.census(time) {
+            match followed.census(time, is_last) {
                 Some(census) => censuses.push(census),
                 None => gone.push(*pid),
             }
@@ -311,6 +353,17 @@ impl Tracker {
             // A thread that only drops links has nothing to say.
             let _finished: thread::Result<()> = thread.join();
         }
+    }
+}
+
+/// Looks at the small objects of a process whose time has come.
+fn look_at_objects(books: &mut Books, followed: &mut Followed, now: Duration) {
+    let Some(plan) = &mut followed.plan else {
+        return;
+    };
+    if let Some(fates) = &mut plan.fates {
+        let memory = &plan.memory;
+        books.observe_objects(followed.key, now, |blocks| fates.fates(memory, blocks));
     }
 }
 

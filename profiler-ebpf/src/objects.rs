@@ -1,0 +1,106 @@
+//! The probes of small objects: where pymalloc hands out a block of a pool.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::pt_regs,
+    helpers::{bpf_get_attach_cookie, bpf_get_prandom_u32},
+    programs::ProbeContext,
+};
+use profiler_common::{
+    config::{
+        Cause, ObjectCookie, PoolCookie, PoolHeader, ProcessConfig, SIZE_CLASSES, SizeClassPlace,
+        UNKNOWN_SIZE_CLASS,
+    },
+    event::EventKind,
+    sampling::is_drawn,
+};
+
+use crate::{
+    memory::read_user,
+    process::for_followed,
+    registers::by_number,
+    send::{Message, Wake, send_plain, send_with_stack},
+};
+
+/// A block that is about to be handed out.
+struct Object {
+    /// Zero if it is not known.
+    address: u64,
+    size_class: u32,
+}
+
+/// Pymalloc is about to hand out a block.
+#[inline(always)]
+pub(crate) fn taken(context: &ProbeContext) {
+    // SAFETY: the context is this program's own, and every probe is attached with a cookie.
+    let cookie = unsafe { bpf_get_attach_cookie(context.as_ptr()) };
+    for_followed(Cause::Objects, |config| {
+        // SAFETY: the kernel passes the registers of the thread that hit the probe.
+        let registers = unsafe { &*context.regs };
+        let object = match ObjectCookie::from_wire(cookie) {
+            ObjectCookie::Pop { pool } => popped(by_number(registers, pool)),
+            ObjectCookie::NewPool(cookie) => Some(first_of_pool(registers, cookie)),
+        };
+        if let Some(object) = object {
+            send(&object, config);
+        }
+    });
+}
+
+/// The next block of a pool, unless this is the head of a list without pools: then one is taken,
+/// and the other probe sees its first block.
+#[inline(always)]
+fn popped(pool: u64) -> Option<Object> {
+    let Some(header) = read_user::<PoolHeader>(pool) else {
+        return Some(Object {
+            address: 0,
+            size_class: UNKNOWN_SIZE_CLASS,
+        });
+    };
+    let is_head = header.next_pool == pool;
+    (!is_head).then_some(Object {
+        address: header.free_block,
+        size_class: header.size_class,
+    })
+}
+
+/// The first block of a pool that has just been taken. One that had the class before keeps its
+/// list of free blocks; any other is made afresh.
+#[inline(always)]
+fn first_of_pool(registers: &pt_regs, cookie: PoolCookie) -> Object {
+    let pool = by_number(registers, cookie.pool);
+    let size_class = match cookie.size_class {
+        SizeClassPlace::Register(number) => by_number(registers, number) as u32,
+        SizeClassPlace::Known(class) => u32::from(class),
+        SizeClassPlace::Header => UNKNOWN_SIZE_CLASS,
+    };
+    let kept = read_user::<PoolHeader>(pool).filter(|header| header.size_class == size_class);
+    let address = match kept {
+        Some(header) => header.free_block,
+        None => pool + size_of::<PoolHeader>() as u64,
+    };
+    Object {
+        address,
+        size_class,
+    }
+}
+
+#[inline(always)]
+fn send(object: &Object, config: &ProcessConfig) {
+    let is_sampled = config.wants_all_stacks != 0
+        || object.size_class >= SIZE_CLASSES
+        // SAFETY: the helper has no preconditions.
+        || is_drawn(object.size_class, unsafe { bpf_get_prandom_u32() });
+    let kind = if is_sampled {
+        EventKind::ObjectSampled
+    } else {
+        EventKind::ObjectTaken
+    };
+    let mut message = Message::new(kind, object.address, 0);
+    message.detail = object.size_class;
+    if is_sampled {
+        send_with_stack(&message, config);
+    } else {
+        send_plain(&message, Wake::WhenFull);
+    }
+}

@@ -1,0 +1,69 @@
+//! What windows showed, one after the other.
+
+use std::collections::BTreeMap;
+
+/// What the windows of one process showed, one after the other; groups of neighbouring windows
+/// count as one. The same groups for all sums, so that what comes together adds up together.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Series {
+    by_group: BTreeMap<u32, f64>,
+    groups: u32,
+}
+
+impl Series {
+    /// The variance of the sum: half of the squared differences of neighbours. What grows or ebbs
+    /// slowly is known well, since there is a window for each part of it; what appears in a single
+    /// window might as well have been missed.
+    pub(super) fn variance(&self) -> f64 {
+        let groups = f64::from(self.groups);
+        if self.groups < 2 {
+            return self.by_group.values().map(|value| value * value).sum();
+        }
+        let (mut squares, mut before) = (0.0, None);
+        for (group, value) in &self.by_group {
+            squares += match before {
+                Some((last, other)) if last + 1 == *group => (value - other) * (value - other),
+                Some((_, other)) => value * value + other * other,
+                None if *group > 0 => value * value,
+                None => 0.0,
+            };
+            before = Some((*group, *value));
+        }
+        if let Some((last, value)) = before
+            && last + 1 < self.groups
+        {
+            squares += value * value;
+        }
+        squares / 2.0 * groups / (groups - 1.0)
+    }
+
+    /// A series of so many groups, most of which are zero.
+    pub(super) fn new(groups: u32) -> Self {
+        Self {
+            groups,
+            ..Self::default()
+        }
+    }
+
+    /// Adds to a group.
+    pub(super) fn add(&mut self, group: u32, value: f64) {
+        *self.by_group.entry(group).or_default() += value;
+    }
+
+    /// Subtracts so large a part of another series.
+    pub(super) fn subtract(&mut self, other: &Self, part: f64) {
+        for (group, value) in &other.by_group {
+            self.add(*group, -part * value);
+        }
+    }
+
+    /// The sum.
+    pub(super) fn sum(&self) -> f64 {
+        self.by_group.values().sum()
+    }
+
+    /// How many groups there are.
+    pub(super) const fn groups(&self) -> u32 {
+        self.groups
+    }
+}

@@ -1,0 +1,193 @@
+//! What does not change about an object as long as it lives: its type, and the value of numbers
+//! and texts. Whatever has changed is another object at the same place.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::pool_state::word;
+use crate::{
+    process::{elf::ElfFile, memory::Memory},
+    python::runtime::Interpreter,
+};
+
+/// The first words of a block; zero where it has none.
+pub(super) type Words = [u64; WORDS];
+
+/// So many: a type pointer can be the sixth, and three words of a value follow it.
+const WORDS: usize = 9;
+
+/// Where objects keep the pointer to their type: behind the reference count, or behind what the
+/// garbage collector puts in front of it, or behind the two words in front of that for attributes.
+const TYPE_PLACES: [usize; 3] = [1, 3, 5];
+
+/// `PyTypeObject.tp_flags`, and the flag of those that are types of types.
+const TYPE_FLAGS: u64 = 168;
+const TYPE_OF_TYPES: u64 = 1 << 31;
+
+/// Types whose objects never change.
+const IMMUTABLE: [(&str, Constancy); 5] = [
+    ("PyLong_Type", Constancy::Contents),
+    ("PyFloat_Type", Constancy::Contents),
+    ("PyUnicode_Type", Constancy::Head),
+    ("PyBytes_Type", Constancy::Contents),
+    ("PyTuple_Type", Constancy::Contents),
+];
+
+/// How much of an object never changes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Constancy {
+    /// The two words behind its type; what comes then is filled in when it is asked for.
+    Head,
+    /// All of it, of which one word more is looked at.
+    Contents,
+}
+
+/// Addresses at the ends of the address space are none of an object.
+const ADDRESSES: std::ops::Range<u64> = 0x1_0000..1 << 47;
+
+/// How many pointers are remembered to be types, or none.
+const MAX_KINDS: usize = 1 << 16;
+
+/// A word that is not known yet: a hash that nobody has asked for, or an item still to be set.
+const OPEN: [u64; 2] = [0, u64::MAX];
+
+/// What does not change about an object.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Identity {
+    /// The address of its type, mixed with the length or value of immutable objects: there are
+    /// many identities to be kept.
+    what: u64,
+    /// The word after that: a hash, digits, or an item.
+    rest: u64,
+}
+
+/// An odd number without any pattern, which spreads values over all bits.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+impl Identity {
+    /// An object of the type at this address, with the two words behind it if these never change.
+    pub const fn new(kind: u64, [size, rest]: [u64; 2]) -> Self {
+        let what = kind ^ size.wrapping_mul(SPREAD).rotate_left(32);
+        Self { what, rest }
+    }
+
+    /// Whether what was seen first may be what was seen later.
+    pub fn may_become(&self, later: &Self) -> bool {
+        self.what == later.what && (self.rest == later.rest || OPEN.contains(&self.rest))
+    }
+}
+
+/// Which words are pointers to types, in one process.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Kinds {
+    /// The type of types.
+    metatype: Option<u64>,
+    immutable: HashMap<u64, Constancy>,
+    /// Whether there is a type at an address.
+    known: HashMap<u64, bool>,
+}
+
+impl Kinds {
+    /// Of an interpreter; `elf` is the binary that holds it.
+    pub(super) fn new(interpreter: &Interpreter, elf: &ElfFile) -> Self {
+        let address = |name: &str| {
+            let symbol = elf.symbol(name)?;
+            Some(interpreter.image.address(symbol.address))
+        };
+        Self {
+            metatype: address("PyType_Type"),
+            immutable: (IMMUTABLE.into_iter())
+                .filter_map(|(name, constancy)| Some((address(name)?, constancy)))
+                .collect(),
+            known: HashMap::new(),
+        }
+    }
+
+    /// What does not change about an object with these first words, if its type is known.
+    pub(super) fn identity(&self, words: &Words) -> Option<Identity> {
+        let is_type = |place: &usize| self.known.get(&words[*place]).copied().unwrap_or(false);
+        let place = TYPE_PLACES.into_iter().find(is_type)?;
+        let kind = words[place];
+        let value = match self.immutable.get(&kind) {
+            None => [0; 2],
+            Some(Constancy::Head) => [words[place + 1], words[place + 2]],
+            Some(Constancy::Contents) => {
+                let [size, rest, contents] = [1, 2, 3].map(|behind| words[place + behind]);
+                [size ^ contents.wrapping_mul(SPREAD), rest]
+            }
+        };
+        Some(Identity::new(kind, value))
+    }
+
+    /// Finds out which of the words point to types.
+    pub(super) fn learn(&mut self, memory: &Memory, seen: &[&Words]) {
+        let unknown: BTreeSet<u64> = (seen.iter())
+            .flat_map(|words| candidates(words))
+            .filter(|word| !self.known.contains_key(word))
+            .collect();
+        let Some(metatype) = self.metatype else {
+            return;
+        };
+        if self.known.len() + unknown.len() > MAX_KINDS {
+            self.known.clear();
+        }
+        let words: Vec<u64> = unknown.into_iter().collect();
+        let types = words_at(memory, words.iter().map(|word| word + 8));
+        // A type of types may be derived from the one that comes with Python.
+        let flags = words_at(memory, types.iter().map(|it| it.wrapping_add(TYPE_FLAGS)));
+        for ((candidate, found), flags) in words.iter().zip(&types).zip(flags) {
+            let is_derived = ADDRESSES.contains(found)
+                && flags & TYPE_OF_TYPES != 0
+                && self.known.get(found).copied().unwrap_or(false);
+            self.known
+                .insert(*candidate, *found == metatype || is_derived);
+        }
+    }
+}
+
+/// The words at some addresses; zero where there is none.
+fn words_at(memory: &Memory, addresses: impl Iterator<Item = u64>) -> Vec<u64> {
+    let ranges: Vec<_> = addresses.map(|address| (address, 8)).collect();
+    let found = memory.read_many(&ranges).into_iter();
+    found
+        .map(|bytes| bytes.map_or(0, |bytes| word(&bytes, 0)))
+        .collect()
+}
+
+/// What may be pointers to types.
+fn candidates(words: &Words) -> impl Iterator<Item = u64> {
+    let words = TYPE_PLACES.map(|place| words[place]);
+    words
+        .into_iter()
+        .filter(|word| word.is_multiple_of(8) && ADDRESSES.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_may_come_to_be_known_but_not_change() {
+        let fresh = Identity::new(1, [5, u64::MAX]);
+        let hashed = Identity::new(1, [5, 77]);
+        assert!(fresh.may_become(&hashed) && hashed.may_become(&hashed));
+        assert!(!hashed.may_become(&Identity::new(1, [5, 78])));
+        assert!(!hashed.may_become(&Identity::new(1, [6, 77])));
+        assert!(!hashed.may_become(&Identity::new(2, [5, 77])));
+    }
+
+    #[test]
+    fn only_immutable_objects_have_a_value() {
+        let kinds = Kinds {
+            metatype: Some(0x10_0000),
+            immutable: HashMap::from([(0x20_0000, Constancy::Head)]),
+            known: HashMap::from([(0x20_0000, true), (0x30_0000, true), (0x40_0000, false)]),
+        };
+        let number = [1, 0x20_0000, 8, 9, 0, 0, 0, 0, 0];
+        let expected = Identity::new(0x20_0000, [8, 9]);
+        assert_eq!(kinds.identity(&number), Some(expected));
+        let instance = [7, 8, 1, 0x30_0000, 4, 5, 6, 7, 8];
+        let expected = Identity::new(0x30_0000, [0, 0]);
+        assert_eq!(kinds.identity(&instance), Some(expected));
+        assert_eq!(kinds.identity(&[1, 0x40_0000, 0, 0, 0, 0, 0, 0, 0]), None);
+    }
+}

@@ -1,0 +1,83 @@
+//! Where probes see small objects: at the branches of pymalloc that hand out blocks and take pools.
+
+use profiler_common::config::{ObjectCookie, PoolCookie, SizeClassPlace};
+
+use crate::{
+    probe::Site,
+    process::elf::ElfFile,
+    python::sites::{
+        new_pool::{self, NewPoolSite, SizeClass},
+        pop::{self, PopSite},
+    },
+};
+
+/// The places in one binary.
+#[derive(Debug)]
+pub(super) struct SmallObjectSites {
+    new_pools: Vec<NewPoolSite>,
+    pops: Vec<PopSite>,
+}
+
+impl SmallObjectSites {
+    /// Finds them in the code.
+    pub(super) fn find(elf: &ElfFile) -> Self {
+        let code = elf.executable_segments();
+        Self {
+            new_pools: new_pool::find(&code),
+            pops: pop::find(&code),
+        }
+    }
+
+    /// Whether small objects cannot be seen.
+    pub(super) fn is_empty(&self) -> bool {
+        self.new_pools.is_empty()
+    }
+
+    /// Where pools are taken.
+    ///
+    /// Some builds have a copy of the code for pools fresh from an arena without a branch in it.
+    /// Its site is single-stepped, which is bearable once per pool: such a pool costs the target
+    /// several page faults anyway. Without it, most new pools would be missed.
+    pub(super) fn of_pools(&self, elf: &ElfFile) -> Vec<Site> {
+        let sites = self.new_pools.iter().filter_map(|site| {
+            Some(Site {
+                file_offset: elf.file_offset(site.address)?,
+                cookie: cookie(site).to_wire(),
+            })
+        });
+        sites.collect()
+    }
+
+    /// Where blocks are handed out: off a pool that has some, or as the first of a new one.
+    pub(super) fn of_objects(&self, elf: &ElfFile) -> Vec<Site> {
+        let pops = self.pops.iter().map(|site| {
+            let cookie = ObjectCookie::Pop { pool: site.pool };
+            (site.address, cookie)
+        });
+        let new_pools = self
+            .new_pools
+            .iter()
+            .map(|site| (site.address, ObjectCookie::NewPool(cookie(site))));
+        let sites = pops.chain(new_pools).filter_map(|(address, cookie)| {
+            Some(Site {
+                file_offset: elf.file_offset(address)?,
+                cookie: cookie.to_wire(),
+            })
+        });
+        if self.pops.is_empty() {
+            return Vec::new();
+        }
+        sites.collect()
+    }
+}
+
+const fn cookie(site: &NewPoolSite) -> PoolCookie {
+    PoolCookie {
+        pool: site.pool,
+        size_class: match site.size_class {
+            SizeClass::Register(number) => SizeClassPlace::Register(number),
+            SizeClass::Known(class) => SizeClassPlace::Known(class),
+            SizeClass::Header => SizeClassPlace::Header,
+        },
+    }
+}

@@ -1,0 +1,42 @@
+"""Hands out a known number of objects of each size class from 48 to 512 bytes."""
+
+from itertools import repeat
+
+from steps import take_orders
+
+# What `bytes` needs beside its contents: the head of the object, and a zero at the end.
+HEAD = bytes().__sizeof__()
+SIZES = [block - HEAD for block in range(48, 513, 16)]
+COUNT = 400
+# Made before anybody watches, so that the lines below hand out nothing but what they say.
+SLOTS = [None] * (COUNT * len(SIZES))
+NUMBERS = [list(range(first, first + COUNT)) for first in range(0, len(SLOTS), COUNT)]
+ADDRESSES = [None] * len(SLOTS)
+
+
+def drop():
+    for size in SIZES:
+        for _ in repeat(None, COUNT):
+            dropped = bytes(size)  # drops
+    return len(SLOTS)
+
+
+def keep():
+    for size, numbers in zip(SIZES, NUMBERS):
+        for number in numbers:
+            SLOTS[number] = bytes(size)  # keeps
+    return sum(map(len, SLOTS)) + HEAD * len(SLOTS)
+
+
+def tell():
+    """Keeps and drops in turns, and tells the addresses in the order of the objects."""
+    for size, numbers in zip(SIZES, NUMBERS):
+        for number in numbers:
+            made = bytes(size)
+            ADDRESSES[number] = id(made)
+            if number % 3:
+                SLOTS[number] = made
+    return ADDRESSES
+
+
+take_orders(drop=drop, keep=keep, tell=tell)
