@@ -76,7 +76,7 @@ fn what_happens_before_python_runs_is_recorded() {
 }
 
 #[test]
-fn what_a_program_does_first_has_its_line() {
+fn what_a_program_does_early_has_its_line() {
     let Some(python) = python() else {
         return;
     };
@@ -93,7 +93,8 @@ fn what_a_program_does_first_has_its_line() {
     let allocated = report
         .site(&place("keeps_from_the_start", "keeps at once"))
         .allocated;
-    assert!(allocated.estimate >= 45_000_000, "{report:#?}");
+    // Probes are placed while it runs, since nothing stops it: what is early has no line.
+    assert!(allocated.estimate >= 50_000_000, "{report:#?}");
 }
 
 /// Starts a program that waits for a signal, and waits until it does and heaptide measures it.

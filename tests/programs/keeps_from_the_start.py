@@ -1,6 +1,12 @@
-"""Keeps fifty megabytes before it does anything else, and waits for a signal that ends it."""
+"""Keeps a hundred megabytes in small steps from its first line on, and waits for a signal.
 
-kept = [b"k" * 1_000_000 for _ in range(50)]  # keeps at once
+The work between the steps gives a profiler that meets it at its start the time to place probes.
+"""
+
+kept = []
+for step in range(100):
+    kept.append(b"k" * 1_000_000)  # keeps at once
+    sum(range(400_000))
 
 import signal
 import sys
