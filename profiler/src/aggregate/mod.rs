@@ -20,6 +20,7 @@ mod selection;
 mod series;
 mod sites;
 mod slope;
+mod spread;
 mod survivors;
 mod tally;
 #[cfg(test)]
@@ -32,5 +33,6 @@ pub use estimate::Estimate;
 pub use findings::{Findings, GroupFinding, ProcessFinding, Site, Totals, findings};
 pub use metric::Metric;
 pub use selection::Selection;
+pub use spread::{Flow, Flows, Growth, LineSpread, Spread, spread};
 pub use tally::weigh;
 pub use windows::Window;

@@ -143,7 +143,7 @@ pub(super) fn sites(
 }
 
 /// The innermost frame that is Python; otherwise the innermost one.
-fn frame_of_site(stacks: &StackTable, stack: StackId) -> Option<FrameId> {
+pub(super) fn frame_of_site(stacks: &StackTable, stack: StackId) -> Option<FrameId> {
     let is_python = |id: &FrameId| !stacks.frame(*id).is_pseudo();
     let innermost = || stacks.frames_of(stack).next();
     stacks.frames_of(stack).find(is_python).or_else(innermost)

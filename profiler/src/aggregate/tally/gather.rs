@@ -108,7 +108,7 @@ fn gather(
 }
 
 /// Whether blocks or objects are followed one by one, so that it is known when they were got.
-const fn is_followed(meter: Metered) -> bool {
+pub(in crate::aggregate) const fn is_followed(meter: Metered) -> bool {
     matches!(
         meter,
         Metered::Block | Metered::SampledBlock | Metered::Object(_) | Metered::SampledObject(_)

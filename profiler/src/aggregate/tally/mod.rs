@@ -5,7 +5,7 @@ mod known;
 
 use std::{collections::BTreeMap, rc::Rc};
 
-pub(super) use self::gather::tally;
+pub(super) use self::gather::{is_followed, tally};
 use super::{
     Metric, Selection,
     anchor::Anchor,
@@ -95,6 +95,11 @@ impl Aspect {
 }
 
 impl Tally {
+    /// Whether it rests on windows.
+    pub(super) const fn is_sampled(&self) -> bool {
+        self.meter.is_sampled()
+    }
+
     /// What it adds to a metric.
     pub(super) fn value(&self, metric: Metric) -> u64 {
         let Some(aspect) = Aspect::of(self.meter, metric) else {

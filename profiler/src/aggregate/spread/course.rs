@@ -1,0 +1,155 @@
+//! A sum, by slices of time.
+
+use std::time::Duration;
+
+use crate::aggregate::{estimate::as_float, selection::Part, series::Series};
+
+/// More slices than this tell little more.
+const MOST: u32 = 32;
+
+/// With so many, pairs of them are looked at, too; then their number is even.
+const PAIRED: f64 = 8.0;
+
+/// Times of survivors are known to within this, or to this part of the recording.
+const GRAIN: Duration = Duration::from_secs(1);
+const GRAINS: u32 = 256;
+
+/// How the time of a part is divided.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slices {
+    start: Duration,
+    length: Duration,
+    count: u32,
+}
+
+/// A piece of time, in slices.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct When {
+    from: f64,
+    to: f64,
+}
+
+impl Slices {
+    /// Slices of equal length that are multiples of the longest interval, or a little more: shorter
+    /// ones would show how intervals were merged.
+    pub(super) fn of(part: &Part<'_>) -> Self {
+        let lengths = part.intervals.iter().map(|it| it.end.saturating_sub(it.start));
+        let longest = lengths.max().unwrap_or_default().as_secs_f64();
+        let intervals = (part.duration().as_secs_f64() / longest + 0.1).floor();
+        let intervals = if intervals.is_finite() { intervals } else { 1.0 };
+        let each = (intervals / f64::from(MOST)).ceil().max(1.0);
+        let count = (intervals / each).floor().clamp(1.0, f64::from(MOST));
+        // Pairs are looked at, too.
+        let count = if count >= PAIRED { count - count % 2.0 } else { count };
+        Self {
+            start: part.start,
+            length: part.duration().div_f64(count),
+            count: (1..MOST).find(|n| f64::from(*n) >= count).unwrap_or(MOST),
+        }
+    }
+
+    /// How many there are.
+    pub(super) const fn count(self) -> u32 {
+        self.count
+    }
+
+    /// To within what the times of survivors are known.
+    pub(super) fn grain(self) -> Duration {
+        GRAIN.max(self.length * self.count / GRAINS)
+    }
+
+    /// Where a piece of time lies in them.
+    pub(super) fn place(self, from: Duration, to: Duration) -> When {
+        let place = |time: Duration| {
+            let passed = time.saturating_sub(self.start).as_secs_f64();
+            let place = passed / self.length.as_secs_f64();
+            if place.is_finite() {
+                place.clamp(0.0, f64::from(self.count))
+            } else {
+                0.0
+            }
+        };
+        When {
+            from: place(from),
+            to: place(to),
+        }
+    }
+}
+
+/// A sum, by slices of time; of most lines most slices are empty.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Course(Vec<(u32, f64)>);
+
+impl Course {
+    /// Adds what came evenly in a piece of time.
+    pub(super) fn add(&mut self, when: When, value: f64) {
+        let When { from, to } = when;
+        let (first, last) = (whole(from), whole(to));
+        if first == last || to <= from {
+            self.add_to(first, value);
+            return;
+        }
+        for slice in first..=last {
+            let inside = to.min(f64::from(slice + 1)) - from.max(f64::from(slice));
+            if inside > 0.0 {
+                self.add_to(slice, value * inside / (to - from));
+            }
+        }
+    }
+
+    fn add_to(&mut self, slice: u32, value: f64) {
+        // Time passes: mostly it is the last slice, or a new one.
+        let place = match self.0.last() {
+            Some((last, _)) if *last < slice => Err(self.0.len()),
+            None => Err(0),
+            Some(_) => self.0.binary_search_by_key(&slice, |(slice, _)| *slice),
+        };
+        match place {
+            Ok(place) => self.0[place].1 += value,
+            Err(place) => self.0.insert(place, (slice, value)),
+        }
+    }
+
+    /// The sum.
+    pub(super) fn sum(&self) -> f64 {
+        self.0.iter().map(|(_, value)| value).sum()
+    }
+
+    /// One standard deviation of the sum, as neighbouring slices differ: as they are, or in pairs,
+    /// since what goes up and down slowly differs less from one slice to the next.
+    pub(super) fn scatter(&self, slices: Slices) -> f64 {
+        let last = slices.count - 1;
+        let (mut single, mut pairs) = (Series::new(slices.count), Series::new(slices.count / 2));
+        for (slice, value) in &self.0 {
+            let slice = (*slice).min(last);
+            single.add(slice, *value);
+            pairs.add(slice / 2, *value);
+        }
+        if f64::from(slices.count) < PAIRED {
+            return single.variance().sqrt();
+        }
+        single.variance().max(pairs.variance()).sqrt()
+    }
+
+    /// By how much more the last slice has than its share, as a part of the whole.
+    pub(super) fn excess(&self, slices: Slices) -> f64 {
+        let last = slices.count - 1;
+        let of_last = self.0.iter().filter(|(slice, _)| *slice >= last);
+        let share = of_last.map(|(_, value)| value).sum::<f64>() / self.sum();
+        if share.is_finite() {
+            (share - 1.0 / as_float(u64::from(slices.count))).clamp(0.0, 1.0)
+        } else {
+            0.0
+        }
+    }
+}
+
+/// The number of the slice that a place is in.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "places are from zero to the number of slices"
+)]
+fn whole(place: f64) -> u32 {
+    place as u32
+}
