@@ -6,6 +6,7 @@
 pub mod aggregate;
 pub mod classify;
 pub mod cli;
+pub mod compare;
 pub mod probe;
 pub mod process;
 pub mod profile;

@@ -1,0 +1,1 @@
+mod change; mod quantile; mod role;
