@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    profile::{ProcessKey, ProcessRecord, Recorded},
+    profile::{ProcessRecord, Recorded},
     units::Pid,
 };
 
@@ -55,7 +55,9 @@ impl Roles {
             numbers.entry(key.clone()).or_insert(next);
         }
         let number = |key: &Option<Key>| key.as_ref().map(|key| numbers[key]);
-        let of = keys.each_ref().map(|keys| keys.iter().map(number).collect());
+        let of = keys
+            .each_ref()
+            .map(|keys| keys.iter().map(number).collect());
         let mut roles = Self {
             roles: vec![Role::default(); numbers.len()],
             of,
@@ -147,16 +149,6 @@ pub(super) fn command(command: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// The processes of a recording that nobody else in it has started.
-pub(super) fn roots(recorded: &Recorded) -> impl Iterator<Item = (ProcessKey, &ProcessRecord)> {
-    let keys = keys(recorded);
-    let processes = (0..).map(ProcessKey).zip(&recorded.processes);
-    processes
-        .zip(keys)
-        .filter(|(_, key)| key.as_ref().is_some_and(|(depth, _)| *depth == 0))
-        .map(|(process, _)| process)
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -224,6 +216,7 @@ mod tests {
     #[test]
     fn a_pid_that_is_its_own_parent_is_a_root() {
         let odd = recorded(&[(1, 1, "a"), (2, 2, "a"), (1, 2, "b")]);
-        assert_eq!(roots(&odd).count(), 2);
+        let depths: Vec<_> = keys(&odd).into_iter().flatten().map(|key| key.0).collect();
+        assert_eq!(depths, [0, 0, 1]);
     }
 }

@@ -7,7 +7,7 @@ use super::{Fault, File, Tree};
 
 /// The modules in the order in which data passes through them. A module may use those before it
 /// and itself.
-const ORDER: [&str; 12] = [
+const ORDER: [&str; 13] = [
     "units",
     "profile",
     "process",
@@ -17,6 +17,7 @@ const ORDER: [&str; 12] = [
     "recording",
     "aggregate",
     "classify",
+    "compare",
     "report",
     "session",
     "cli",

@@ -33,14 +33,25 @@ impl Slices {
     /// Slices of equal length that are multiples of the longest interval, or a little more: shorter
     /// ones would show how intervals were merged.
     pub(super) fn of(part: &Part<'_>) -> Self {
-        let lengths = part.intervals.iter().map(|it| it.end.saturating_sub(it.start));
+        let lengths = part
+            .intervals
+            .iter()
+            .map(|it| it.end.saturating_sub(it.start));
         let longest = lengths.max().unwrap_or_default().as_secs_f64();
         let intervals = (part.duration().as_secs_f64() / longest + 0.1).floor();
-        let intervals = if intervals.is_finite() { intervals } else { 1.0 };
+        let intervals = if intervals.is_finite() {
+            intervals
+        } else {
+            1.0
+        };
         let each = (intervals / f64::from(MOST)).ceil().max(1.0);
         let count = (intervals / each).floor().clamp(1.0, f64::from(MOST));
         // Pairs are looked at, too.
-        let count = if count >= PAIRED { count - count % 2.0 } else { count };
+        let count = if count >= PAIRED {
+            count - count % 2.0
+        } else {
+            count
+        };
         Self {
             start: part.start,
             length: part.duration().div_f64(count),
@@ -115,7 +126,7 @@ impl Course {
         self.0.iter().map(|(_, value)| value).sum()
     }
 
-    /// One standard deviation of the sum, as neighbouring slices differ: as they are, or in pairs,
+    /// One standard deviation of the sum, as neighbouring slices differ, and pairs of them,
     /// since what goes up and down slowly differs less from one slice to the next.
     pub(super) fn scatter(&self, slices: Slices) -> f64 {
         let last = slices.count - 1;
@@ -128,7 +139,7 @@ impl Course {
         if f64::from(slices.count) < PAIRED {
             return single.variance().sqrt();
         }
-        single.variance().max(pairs.variance()).sqrt()
+        f64::midpoint(single.variance(), pairs.variance()).sqrt()
     }
 
     /// By how much more the last slice has than its share, as a part of the whole.

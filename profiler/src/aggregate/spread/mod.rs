@@ -191,8 +191,8 @@ impl Gathering<'_> {
                 if is_double || !part.has(change.process) || change.meter == Metered::Page {
                     continue;
                 }
-                let [got, gone] = [change.counters.bytes_in, change.counters.bytes_out]
-                    .map(as_float);
+                let [got, gone] =
+                    [change.counters.bytes_in, change.counters.bytes_out].map(as_float);
                 let meter = change.meter;
                 self.each(change.process, change.stack, |gathered| {
                     if meter == Metered::Mapping {

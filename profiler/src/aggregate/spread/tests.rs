@@ -71,13 +71,12 @@ fn processes_are_added_up_by_role() {
         let got = counters(MIB, 0);
         change_of(&mut recorded, (4, process), leak, Metered::Block, got);
     }
-    let spread = spread(
-        &recorded,
-        &Selection::default(),
-        &[Some(1), Some(1), None],
-    );
+    let spread = spread(&recorded, &Selection::default(), &[Some(1), Some(1), None]);
     let retained = |flows: &Flows| flows.retained.estimate.estimate / MIB;
-    assert_eq!(spread.roles.iter().map(retained).collect::<Vec<_>>(), [0, 2]);
+    assert_eq!(
+        spread.roles.iter().map(retained).collect::<Vec<_>>(),
+        [0, 2]
+    );
     assert_eq!(spread.lines.len(), 1);
     assert_eq!(spread.lines[0].role, 1);
     assert_eq!(retained(&spread.total), 2);
