@@ -24,6 +24,8 @@ pub(super) const REFUSED: u8 = 3;
 pub(super) const BAD_TARGET: u8 = 4;
 /// The recording or file is unreadable.
 const BAD_RECORDING: u8 = 5;
+/// Memory regressed past the threshold of `diff --fail-above`.
+pub(super) const REGRESSED: u8 = 10;
 
 /// Something that the user can only mend on the command line.
 #[derive(Debug, Error)]

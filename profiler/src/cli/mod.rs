@@ -4,6 +4,7 @@
 mod args;
 mod attach;
 mod completions;
+mod diff;
 mod doctor;
 mod exit;
 mod flamegraph;
@@ -50,6 +51,8 @@ enum Verb {
     Report(report::ReportArgs),
     /// Draw a recording as a flamegraph
     Flamegraph(flamegraph::FlamegraphArgs),
+    /// Say what changed from one recording to another
+    Diff(diff::DiffArgs),
     /// Check whether this host, and a process, can be profiled
     Doctor(doctor::DoctorArgs),
     /// Print what makes a shell complete verbs and flags
@@ -74,6 +77,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::run(args, &common),
         Verb::Report(args) => report::run(args, &common),
         Verb::Flamegraph(args) => flamegraph::run(args),
+        Verb::Diff(args) => diff::run(args, &common),
         Verb::Doctor(args) => doctor::run(args, &common),
         Verb::Completions(args) => completions::run(args, Cli::command()),
         Verb::Man(args) => man::run(args, Cli::command()),

@@ -1,6 +1,7 @@
 //! Findings for people and for programs: text, JSON and flamegraphs, as functions of their input.
 
 mod diagnosis;
+mod diff;
 mod flamegraph;
 mod json;
 mod place;
@@ -11,6 +12,7 @@ mod screen;
 mod text;
 
 pub use diagnosis::{Check, Diagnosis, Status, Topic};
+pub use diff::{DiffSubject, diff_json, diff_text};
 pub use flamegraph::{Colors, FlamegraphOptions, ReportError, flamegraph};
 pub use json::json;
 pub use place::{Owner, Places};
