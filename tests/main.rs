@@ -6,6 +6,7 @@
 
 mod builds;
 mod cli;
+mod compare;
 mod frames;
 mod hooks;
 mod mappings;
