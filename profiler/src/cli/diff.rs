@@ -134,7 +134,7 @@ pub(super) fn run(args: DiffArgs, common: &Common) -> anyhow::Result<ExitCode> {
     };
     match &args.output {
         Some(file) => {
-            fs::write(file, written).with_context(|| format!("cannot write {}", file.display()))?
+            fs::write(file, written).with_context(|| format!("cannot write {}", file.display()))?;
         }
         None => output::print(&written)?,
     }

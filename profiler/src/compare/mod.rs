@@ -171,7 +171,7 @@ pub fn compare(before: &Recording<'_>, after: &Recording<'_>) -> Result<Comparis
     let mut lines: Vec<LineChange> = (pairs.iter())
         .map(|(key, lines)| line_change(*key, *lines, recorded, &judge))
         .collect();
-    lines.sort_by(|one, other| order(one).cmp(&order(other)));
+    lines.sort_by_cached_key(order);
     Ok(Comparison {
         total: judge.changes(spreads.map(|it| it.total), true),
         roles: roles

@@ -59,7 +59,7 @@ impl Incomparable {
             Self::Empty { .. } => "record while the program runs, for half a minute or longer",
             Self::Program { .. } => "compare two recordings of one program",
             Self::Mode { .. } => {
-                "record both with --exact, or both without: it slows the target down, so rates differ"
+                "record both with --exact, or both without: it slows the target down"
             }
             Self::Meter { .. } => {
                 "record both on the same kernel, with the same PYTHONMALLOC and kind of Python"
@@ -147,7 +147,7 @@ pub(super) fn warnings(recordings: [&Recording<'_>; 2], spreads: [&Spread; 2]) -
     let mut warnings = Vec::new();
     let commands = recordings.map(|it| command(it.recorded));
     if role::command(&commands[0]) != role::command(&commands[1]) {
-        let [before, after] = &commands;
+        let [before, after] = commands.map(|command| short(&command));
         warnings.push(format!(
             "the commands differ: `{before}` before, `{after}` after"
         ));
@@ -210,6 +210,18 @@ pub(super) fn warnings(recordings: [&Recording<'_>; 2], spreads: [&Spread; 2]) -
         ));
     }
     warnings
+}
+
+/// A command without folders, and not too much of it.
+fn short(command: &str) -> String {
+    let names = command.split_whitespace();
+    let names = names.map(|word| word.rsplit('/').next().unwrap_or(word));
+    names
+        .collect::<Vec<_>>()
+        .join(" ")
+        .chars()
+        .take(60)
+        .collect()
 }
 
 fn python(recorded: &Recorded) -> Option<&str> {

@@ -1,6 +1,6 @@
 //! Which line of one recording is which of another.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use super::{
     align::{Line, align},
@@ -89,10 +89,7 @@ fn frames(recorded: &Recorded) -> impl Iterator<Item = (FrameId, &Frame)> {
 fn files<'a>(functions: &Functions<'a>) -> Files<'a> {
     let mut files = Files::new();
     for (file, function) in functions.keys() {
-        files
-            .entry(file)
-            .or_insert_with(BTreeSet::new)
-            .insert(function);
+        files.entry(file).or_default().insert(function);
     }
     files
 }

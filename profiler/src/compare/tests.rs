@@ -105,7 +105,7 @@ impl Run {
 
     /// A service with lines of every kind, and a leak that is so much as usual.
     fn service(seed: u64, leak: f64) -> Self {
-        let chance = |second: u64, seed: u64| (second * 7919 + seed * 104_729) % 11 == 0;
+        let chance = |second: u64, seed: u64| (second * 7919 + seed * 104_729).is_multiple_of(11);
         Self::new(seed)
             .line(("leak", 10), 0.1, |_| (200.0 * leak, 50.0))
             .line(("handle", 20), 0.4, |_| (0.0, 900.0))

@@ -208,9 +208,10 @@ impl Gathering<'_> {
                 });
             }
         }
-        let grain = slices.grain();
+        // They are told by the middles of short times.
+        let grain = slices.grain() / 2;
         for survivor in part.survivors().into_iter().flatten() {
-            let when = slices.place(survivor.born, survivor.born + grain);
+            let when = slices.place(survivor.born.saturating_sub(grain), survivor.born + grain);
             let bytes = as_float(survivor.bytes);
             self.each(survivor.process, survivor.stack, |gathered| {
                 if is_followed(survivor.meter) {

@@ -101,6 +101,7 @@ impl Metrics {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names of the JSON keys")]
 struct Change {
     before: Number,
     after: Number,

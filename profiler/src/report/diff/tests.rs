@@ -22,7 +22,7 @@ fn sample(lines: &[Line<'_>]) -> Sample {
     let mut sample = Sample::quiet().process(4712, "python app.py", (1 << 20, 1 << 20));
     let recorded = &mut sample.recorded;
     recorded.processes[1].parent = Pid(4711);
-    recorded.facts.duration = Duration::from_secs(60);
+    recorded.facts.duration = Duration::from_mins(1);
     for second in 0..60 {
         let census = |process: u32| Census {
             process: ProcessKey(process),

@@ -47,18 +47,16 @@ fn verdict(screen: &mut Screen, subject: &DiffSubject<'_>) {
     let is_mapped = !std::ptr::eq(main, &raw const subject.comparison.total.retained);
     let what = if is_mapped { "mapped" } else { "retained" };
     let by = Bytes(whole(main.difference.abs()));
-    let said = match (main.outcome, main.doubt) {
-        (Outcome::Improved, _) => format!(": {by} per second less {what}"),
-        (Outcome::Regressed, _) => format!(": {by} per second more {what}"),
-        (_, Some(doubt)) => format!(": {}", doubt.describe()),
+    let said = match main.outcome {
+        Outcome::Improved => format!(": {by} per second less {what}"),
+        Outcome::Regressed => format!(": {by} per second more {what}"),
         _ => String::new(),
     };
     let line = Line::new(look(main.outcome), name(main.outcome));
-    screen.labelled(
-        Worth::Result,
-        "verdict",
-        line.and(Look::Plain, shorten(&said, 55)),
-    );
+    screen.labelled(Worth::Result, "verdict", line.and(Look::Plain, said));
+    if let Some(doubt) = main.doubt {
+        screen.sentence(Worth::Result, "", doubt.describe());
+    }
     let [before, after] =
         [subject.before, subject.after].map(|side| side.verdicts.group.pattern.name());
     let line = Line::new(Look::Plain, format!("{before} → {after}"));
@@ -69,7 +67,7 @@ fn verdict(screen: &mut Screen, subject: &DiffSubject<'_>) {
 fn sums(screen: &mut Screen, subject: &DiffSubject<'_>) {
     let comparison = subject.comparison;
     let title = format!(
-        "  {:<11} {:>11} {:>10} {:>6}  {:<21} verdict",
+        "  {:<11} {:>10} {:>9} {:>6}  {:<23} verdict",
         "per second", "before", "after", "", "change, at least, most"
     );
     screen.space();
@@ -124,7 +122,7 @@ fn row(screen: &mut Screen, label: &str, change: &Change) {
 fn cells(change: &Change) -> String {
     let range = format!("{} … {}", signed(change.low), signed(change.high));
     format!(
-        "{:>11} {:>10} {:>6}  {range:<25} ",
+        "{:>10} {:>9} {:>6}  {range:<23} ",
         amount(change.before.estimate),
         amount(change.after.estimate),
         percent(change),
