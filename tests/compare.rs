@@ -81,7 +81,26 @@ fn a_leak_and_its_end_are_told_from_no_change() {
         "{}",
         text.stdout
     );
+    draws_what_is_gone(&leaky, &mended, &ended[0]);
     refuses_what_it_cannot_compare(&leaky, &ended[0]);
+}
+
+fn draws_what_is_gone(leaky: &str, mended: &str, ended: &Ended) {
+    let file = ended.folder().join("diff.svg").display().to_string();
+    let drawn = heaptide(&[
+        "diff", leaky, mended, "--format", "svg", "--width", "before", "-o", &file,
+    ]);
+    assert_eq!(drawn.code, Some(0), "{}", drawn.stderr);
+    assert_eq!(drawn.stdout, "");
+    let svg = fs::read_to_string(&file).unwrap();
+    let title = svg.split("<title>").find(|it| it.starts_with("remember ("));
+    let title = title.unwrap_or_else(|| panic!("{file} has no frame of the leak"));
+    assert!(
+        title.contains("bytes per second") && title.contains("; -"),
+        "{title:.200}"
+    );
+    let nowhere = heaptide(&["diff", leaky, mended, "-o", "/nowhere/diff.txt"]);
+    nowhere.expect_refusal(MISUSE, &["there is no folder /nowhere"]);
 }
 
 /// Wrong use, and files that are none.

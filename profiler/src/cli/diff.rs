@@ -6,17 +6,19 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use super::{
-    args::{Common, Format},
+    args::Common,
     exit::{Misuse, REGRESSED},
     output,
 };
 use crate::{
-    aggregate::{Findings, Selection, findings},
+    aggregate::{Findings, Metric, Selection, findings, weigh},
     classify::{Verdicts, judge},
-    compare::{Change, Incomparable, Outcome, Recording, compare},
+    compare::{Change, Comparison, Incomparable, Outcome, Recording, compare},
     profile::Recorded,
     recording,
-    report::{DiffSubject, Subject, diff_json, diff_text},
+    report::{
+        DiffSubject, Differential, Subject, Widths, diff_json, diff_text, differential, per_second,
+    },
     units::Pid,
 };
 
@@ -40,9 +42,34 @@ pub(super) struct DiffArgs {
     /// What the comparison is written as
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// Of which recording the widths of an SVG are; only that of before shows what is gone
+    #[arg(long, value_enum, default_value_t, value_name = "SIDE")]
+    width: Width,
     /// Write it there instead of to stdout
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+}
+
+/// What a comparison is written as.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+    /// A differential flamegraph of what is retained
+    Svg,
+}
+
+/// Of which recording the widths are.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+enum Width {
+    /// Of the one before
+    Before,
+    /// Of the one after
+    #[default]
+    After,
 }
 
 /// By what numbers are divided.
@@ -131,6 +158,7 @@ pub(super) fn run(args: DiffArgs, common: &Common) -> anyhow::Result<ExitCode> {
     let written = match args.format {
         Format::Text => diff_text(&subject, has_color),
         Format::Json => diff_json(&subject),
+        Format::Svg => draw([&before, &after], &comparison, args.width)?,
     };
     match &args.output {
         Some(file) => {
@@ -140,6 +168,28 @@ pub(super) fn run(args: DiffArgs, common: &Common) -> anyhow::Result<ExitCode> {
     }
     let total = &comparison.total;
     Ok(gate(&[total.retained, total.mapped], args.fail_above))
+}
+
+/// The differential flamegraph.
+fn draw(sides: [&Side; 2], comparison: &Comparison, width: Width) -> anyhow::Result<String> {
+    let rates = sides.map(|side| {
+        let selection = Selection {
+            pid: side.pid,
+            ..Selection::default()
+        };
+        let weights = weigh(&side.recorded, &selection, Metric::Retained);
+        per_second(&weights, side.findings.duration)
+    });
+    let drawn = differential(&Differential {
+        recorded: sides.map(|side| &side.recorded),
+        same: &comparison.same,
+        rates: [&rates[0], &rates[1]],
+        widths: match width {
+            Width::Before => Widths::Before,
+            Width::After => Widths::After,
+        },
+    })?;
+    Ok(String::from_utf8(drawn)?)
 }
 
 /// The answer to whoever asked for a threshold.

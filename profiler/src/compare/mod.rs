@@ -17,7 +17,10 @@ pub use change::{Change, Doubt, Outcome, Rate};
 pub use obstacle::Incomparable;
 pub use role::Role;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use self::{change::Yardstick, places::Matches, role::Roles};
 use crate::{
@@ -51,6 +54,8 @@ pub struct Comparison {
     pub lines: Vec<LineChange>,
     /// Files that have another path after.
     pub renamed: Vec<(String, String)>,
+    /// Which frame of the recording after a frame of that before is.
+    pub same: HashMap<FrameId, FrameId>,
     /// By how much more was allocated after at most lines; `None` if there are too few to tell.
     pub pace: Option<f64>,
     /// What a person should know before believing it, a sentence each.
@@ -182,6 +187,7 @@ pub fn compare(before: &Recording<'_>, after: &Recording<'_>) -> Result<Comparis
             .collect(),
         lines,
         renamed: matches.renamed,
+        same: matches.after,
         pace,
         warnings: obstacle::warnings(recordings, spreads),
     })

@@ -13,7 +13,10 @@ mod text;
 
 pub use diagnosis::{Check, Diagnosis, Status, Topic};
 pub use diff::{DiffSubject, diff_json, diff_text};
-pub use flamegraph::{Colors, FlamegraphOptions, ReportError, flamegraph};
+pub use flamegraph::{
+    Colors, Differential, FlamegraphOptions, ReportError, Widths, differential, flamegraph,
+    per_second,
+};
 pub use json::json;
 pub use place::{Owner, Places};
 pub use text::{TextOptions, text};

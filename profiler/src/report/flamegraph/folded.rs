@@ -57,6 +57,57 @@ impl Folded {
     }
 }
 
+/// Folded stacks with two weights each, sorted, and each only once.
+#[derive(Debug, Default)]
+pub(super) struct Pairs {
+    /// The lines; none if the second weights are all zero.
+    pub(super) lines: Vec<String>,
+    /// What a unit in the lines stands for.
+    pub(super) factor: f64,
+}
+
+impl Pairs {
+    /// Folds the stacks that weigh something on either side.
+    pub(super) fn of(
+        stacks: &StackTable,
+        first: &[(StackId, u64)],
+        second: &[(StackId, u64)],
+    ) -> Self {
+        let all = [first, second].concat();
+        let mut labels = Labels::of(stacks, &all);
+        let mut sums: BTreeMap<String, [u64; 2]> = BTreeMap::new();
+        for (side, weights) in [first, second].into_iter().enumerate() {
+            for (stack, weight) in weights {
+                let sum = &mut sums.entry(labels.fold(*stack)).or_default()[side];
+                *sum = sum.saturating_add(*weight);
+            }
+        }
+        let total = |side: usize| sums.values().map(|sum| u128::from(sum[side])).sum::<u128>();
+        let mut divisor: u32 = 1;
+        while total(0).max(total(1)) / u128::from(divisor) > u128::from(LARGEST) {
+            divisor *= 2;
+        }
+        let line = |(stack, sum): (&String, &[u64; 2])| {
+            let [first, second] = sum.map(|sum| sum / u64::from(divisor));
+            format!("{stack} {first} {second}")
+        };
+        Self {
+            lines: if total(1) == 0 {
+                Vec::new()
+            } else {
+                sums.iter().map(line).collect()
+            },
+            factor: f64::from(divisor),
+        }
+    }
+}
+
+/// A weight of so many milliseconds as one of a second.
+pub(super) fn scaled(weight: u64, milliseconds: u128) -> u64 {
+    let scaled = u128::from(weight) * 1000 / milliseconds.max(1);
+    u64::try_from(scaled).unwrap_or(u64::MAX)
+}
+
 /// The labels of frames.
 struct Labels<'a> {
     stacks: &'a StackTable,

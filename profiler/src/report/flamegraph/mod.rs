@@ -1,12 +1,14 @@
 //! Flamegraphs: one metric of one recording, as an SVG that can be searched and zoomed.
 
 mod colors;
+mod differential;
 mod folded;
 mod svg;
 #[cfg(test)]
 mod tests;
 
 pub use colors::Colors;
+pub use differential::{Differential, Widths, differential, per_second};
 
 use std::io;
 
