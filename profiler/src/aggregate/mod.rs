@@ -5,6 +5,7 @@ mod anchor;
 mod blocks;
 mod books;
 mod collector;
+mod course;
 mod elders;
 mod estimate;
 mod findings;
@@ -28,6 +29,7 @@ mod test_data;
 mod windows;
 
 pub use books::Books;
+pub use course::{Course, Moment};
 pub use elders::Elders;
 pub use estimate::Estimate;
 pub use findings::{Findings, GroupFinding, ProcessFinding, Site, Totals, findings};

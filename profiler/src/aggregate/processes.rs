@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Estimate, GroupFinding, ProcessFinding, estimate::as_float, selection::Part, slope::theil_sen,
+    Course, Estimate, GroupFinding, ProcessFinding, estimate::as_float, selection::Part,
+    slope::theil_sen,
 };
 use crate::profile::{Census, ProcessKey, ProcessRecord};
 
@@ -27,11 +28,12 @@ pub(super) fn process_finding(
     (key, record): (ProcessKey, &ProcessRecord),
     censuses: &[&Census],
     held: Held,
+    course: Course,
 ) -> ProcessFinding {
     let sizes: Vec<_> = censuses.iter().map(|one| (one.time, one.rss)).collect();
-    let course = Course::new(&sizes);
+    let size = Sizes::new(&sizes);
     let last_known =
-        |size: fn(&Census) -> Option<u64>| censuses.iter().rev().find_map(|census| size(census));
+        |of: fn(&Census) -> Option<u64>| censuses.iter().rev().find_map(|census| of(census));
     ProcessFinding {
         key,
         pid: record.pid,
@@ -41,28 +43,29 @@ pub(super) fn process_finding(
         python: record.python.clone(),
         started: record.started,
         ended: record.ended,
-        rss_start: course.start,
-        rss_end: course.end,
-        rss_peak: course.peak,
+        rss_start: size.start,
+        rss_end: size.end,
+        rss_peak: size.peak,
         uss_end: last_known(|census| census.uss),
         pss_end: last_known(|census| census.pss),
-        growth_per_second: course.slope,
+        growth_per_second: size.slope,
         retained: held.retained,
-        explained_growth_percent: course.explained(held.retained),
+        explained_growth_percent: size.explained(held.retained),
         live_mappings: held.mapped,
+        course,
     }
 }
 
 /// How a size went.
 #[derive(Clone, Copy, Debug, Default)]
-struct Course {
+struct Sizes {
     start: Option<u64>,
     end: Option<u64>,
     peak: Option<u64>,
     slope: f64,
 }
 
-impl Course {
+impl Sizes {
     fn new(sizes: &[(Duration, u64)]) -> Self {
         let points: Vec<_> = (sizes.iter())
             .map(|(time, size)| (time.as_secs_f64(), as_float(*size)))
@@ -93,15 +96,15 @@ pub(super) fn group_finding(
     let processes: Vec<_> = part.processes().collect();
     let rounds = rounds(&processes, censuses);
     let sizes: Vec<_> = rounds.iter().map(|round| (round.time, round.rss)).collect();
-    let course = Course::new(&sizes);
+    let size = Sizes::new(&sizes);
     GroupFinding {
         process_count: processes.len(),
-        rss_start: course.start,
-        rss_end: course.end,
-        rss_peak: course.peak,
+        rss_start: size.start,
+        rss_end: size.end,
+        rss_peak: size.peak,
         pss_end: rounds.last().and_then(|round| round.pss),
-        growth_per_second: course.slope,
-        explained_growth_percent: course.explained(held),
+        growth_per_second: size.slope,
+        explained_growth_percent: size.explained(held),
     }
 }
 

@@ -6,7 +6,7 @@ use profiler_common::loss::Loss;
 
 use super::Subject;
 use crate::{
-    aggregate::{Estimate, Findings, GroupFinding, ProcessFinding, Site, Totals},
+    aggregate::{Course, Estimate, Findings, GroupFinding, ProcessFinding, Site, Totals},
     classify::{Verdicts, judge},
     profile::{Facts, Frame, ProcessKey, ProcessRecord, Recorded, StackId},
     units::Pid,
@@ -124,6 +124,7 @@ impl Sample {
             retained: Estimate::exact(rss.1.saturating_sub(rss.0) / 10 * 9),
             explained_growth_percent: Some(94.0),
             live_mappings: 0,
+            course: Course::default(),
         });
         self.summed()
     }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Estimate, Selection,
+    Course, Estimate, Selection,
+    course::courses,
     observation::Observation,
     processes::{Held, group_finding, process_finding},
     selection::Part,
@@ -133,6 +134,8 @@ pub struct ProcessFinding {
     pub explained_growth_percent: Option<f64>,
     /// Bytes of address space got while recording and still held.
     pub live_mappings: u64,
+    /// How it went.
+    pub course: Course,
 }
 
 /// What is found out about all processes together.
@@ -167,13 +170,15 @@ pub fn findings(recorded: &Recorded, selection: &Selection) -> Findings {
         sums_by_process[tally.process.0 as usize].add(tally);
     }
     let totals = sums.totals();
+    let mut courses = courses(&part, &censuses);
     let processes = part.processes().map(|(key, record)| {
         let totals = sums_by_process[key.0 as usize].totals();
         let held = Held {
             retained: totals.retained,
             mapped: totals.mapped,
         };
-        process_finding((key, record), &censuses[key.0 as usize], held)
+        let course = std::mem::take(&mut courses[key.0 as usize]);
+        process_finding((key, record), &censuses[key.0 as usize], held, course)
     });
     let mut observation = Observation::default();
     for (key, _) in part.processes() {

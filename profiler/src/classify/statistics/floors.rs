@@ -35,13 +35,16 @@ pub(in crate::classify) struct Peaks {
     pub(in crate::classify) share: f64,
 }
 
-/// The stretches in which the series lies above a level by more than `least`, and comes back. The
-/// level is a line through the points of `floor`, as it was before or will be, whichever is lower.
-pub(in crate::classify) fn peaks(points: &[Point], floor: &[Point], least: f64) -> Peaks {
+/// The stretches in which the series lies by more than `least` above what it was once before and
+/// will be once later, whichever is higher.
+pub(in crate::classify) fn peaks(points: &[Point], least: f64) -> Peaks {
     let mut heights: Vec<f64> = Vec::new();
     let (mut current, mut above) = (None::<f64>, 0);
-    for point in points {
-        let height = point.1 - level_at(floor, point.0);
+    let before = lowest_so_far(points.iter());
+    let mut after = lowest_so_far(points.iter().rev());
+    after.reverse();
+    for (point, (before, after)) in points.iter().zip(before.iter().zip(&after)) {
+        let height = point.1 - before.max(*after);
         if height > least {
             above += 1;
             current = Some(current.map_or(height, |it| it.max(height)));
@@ -56,12 +59,33 @@ pub(in crate::classify) fn peaks(points: &[Point], floor: &[Point], least: f64) 
     }
 }
 
-/// The lower of the neighbouring floors.
-fn level_at(floor: &[Point], time: f64) -> f64 {
-    let after = floor.partition_point(|it| it.0 <= time);
-    let before = after.checked_sub(1).and_then(|index| floor.get(index));
-    let sides = before.into_iter().chain(floor.get(after));
-    sides.map(|it| it.1).fold(f64::INFINITY, f64::min)
+/// The lowest value up to each point.
+fn lowest_so_far<'a>(points: impl Iterator<Item = &'a Point>) -> Vec<f64> {
+    let lowest = points.scan(f64::INFINITY, |lowest, point| {
+        *lowest = lowest.min(point.1);
+        Some(*lowest)
+    });
+    lowest.collect()
+}
+
+/// The series without a peak that it begins in, and one that it ends in: half as high as `height`
+/// at least, and no longer than two fifths of it.
+pub(in crate::classify) fn without_open_peaks(points: &[Point], height: f64) -> &[Point] {
+    let most = points.len() * 2 / 5;
+    let lowest = |points: &[Point]| points.iter().map(|it| it.1).fold(f64::INFINITY, f64::min);
+    let (head, tail) = (&points[..most], &points[points.len() - most..]);
+    let (head_limit, tail_limit) = (lowest(head) + height / 2.0, lowest(tail) + height / 2.0);
+    let skipped = head.iter().take_while(|it| it.1 > head_limit).count();
+    let cut = tail.iter().rev().take_while(|it| it.1 > tail_limit).count();
+    &points[skipped..points.len() - cut]
+}
+
+/// For each point what the series does not fall below any more: its floor, if that rises.
+pub(in crate::classify) fn rising_floor(points: &[Point]) -> Vec<Point> {
+    let mut floor = lowest_so_far(points.iter().rev());
+    floor.reverse();
+    let times = points.iter().map(|it| it.0);
+    times.zip(floor).collect()
 }
 
 #[cfg(test)]
@@ -86,17 +110,31 @@ mod tests {
 
     #[test]
     fn a_peak_counts_when_it_has_come_back() {
-        let points = spiky();
-        let found = peaks(&points, &floors(&points, 6), 20.0);
+        let found = peaks(&spiky(), 20.0);
         assert_eq!(found.count, 5, "the last one did not come back");
         assert!((found.height - 50.0).abs() < 1e-9);
-        assert!((found.share - 0.2).abs() < 1e-9);
+        assert!((found.share - 1.0 / 6.0).abs() < 1e-9);
     }
 
     #[test]
     fn a_rising_line_has_no_peaks() {
         let points: Vec<Point> = (0..60).map(f64::from).map(|x| (x, x)).collect();
-        assert_eq!(peaks(&points, &floors(&points, 12), 8.0).count, 0);
+        assert_eq!(peaks(&points, 8.0), Peaks::default());
+        let falling: Vec<Point> = points.iter().map(|(x, y)| (*x, -y)).collect();
+        assert_eq!(peaks(&falling, 8.0), Peaks::default());
+    }
+
+    #[test]
+    fn a_peak_that_did_not_end_is_cut_off() {
+        let points = spiky();
+        let closed = without_open_peaks(&points, 50.0);
+        assert_eq!(closed.last(), Some(&(57.0, 100.0)));
+        assert_eq!(without_open_peaks(&points[8..], 50.0)[0], (10.0, 100.0));
+        assert!(
+            rising_floor(closed)
+                .iter()
+                .all(|it| (it.1 - 100.0).abs() < 1e-9)
+        );
     }
 
     proptest! {

@@ -6,7 +6,7 @@ mod phases;
 mod shape;
 mod trend;
 
-pub(super) use floors::{Peaks, floors, peaks};
+pub(super) use floors::{Peaks, floors, peaks, rising_floor, without_open_peaks};
 pub(super) use numbers::{count, median, noise, quantile};
 pub(super) use phases::{Contrast, Phase, phases};
 pub(super) use shape::{Shape, step};

@@ -31,6 +31,18 @@ pub(in crate::classify) struct Contrast {
     pub(in crate::classify) seconds: f64,
 }
 
+impl Contrast {
+    fn is_between(self, low: f64, high: f64) -> bool {
+        high >= self.least && high >= low * self.times
+    }
+
+    /// Whether a rate is uneven, be it only for moments.
+    pub(in crate::classify) fn is_in(self, rates: &[Point]) -> bool {
+        let values: Vec<f64> = rates.iter().map(|it| it.1).collect();
+        self.is_between(quantile(&values, 0.1), quantile(&values, 0.85))
+    }
+}
+
 /// The phases of a rate, each known at the end of its interval. Nothing if they do not differ: one
 /// kind of phase tells nothing.
 pub(in crate::classify) fn phases(rates: &[Point], contrast: Contrast) -> Vec<Phase> {
@@ -39,7 +51,7 @@ pub(in crate::classify) fn phases(rates: &[Point], contrast: Contrast) -> Vec<Ph
         .map(|at| median(&values[at.saturating_sub(1)..(at + 2).min(values.len())]))
         .collect();
     let (low, high) = (quantile(&smooth, 0.05), quantile(&smooth, 0.9));
-    if high < contrast.least || high < low * contrast.times {
+    if !contrast.is_between(low, high) {
         return Vec::new();
     }
     // Quiet is near to the lowest: what a half-busy service does is not quiet.
@@ -96,7 +108,10 @@ mod tests {
     fn found(rate: impl Fn(u32) -> f64) -> Vec<(f64, f64, bool)> {
         let rates: Vec<Point> = (0..60).map(|x| (f64::from(x), rate(x))).collect();
         let phases = phases(&rates, CONTRAST);
-        phases.iter().map(|it| (it.start, it.end, it.is_busy)).collect()
+        phases
+            .iter()
+            .map(|it| (it.start, it.end, it.is_busy))
+            .collect()
     }
 
     #[test]

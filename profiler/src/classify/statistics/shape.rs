@@ -66,7 +66,11 @@ fn misses(points: &[Point], curve: impl Fn(f64) -> f64) -> f64 {
         (x.mul_add(x, uu), x.mul_add(y, uv), y.mul_add(y, vv))
     });
     let (uu, uv, vv) = sums;
-    if uu > 0.0 { (vv - uv * uv / uu).max(0.0) } else { vv }
+    if uu > 0.0 {
+        (vv - uv * uv / uu).max(0.0)
+    } else {
+        vv
+    }
 }
 
 /// The largest single step: when, and how high, by the medians before and after it. Nothing if
@@ -80,7 +84,9 @@ pub(in crate::classify) fn step(points: &[Point], share: f64) -> Option<Point> {
     let (at, left) = best;
     let level = |points: &[Point]| median(&points.iter().map(|it| it.1).collect::<Vec<_>>());
     let height = level(&points[at..]) - level(&points[..at]);
-    (total > 0.0 && left <= total * (1.0 - share)).then(|| (points[at].0, height))
+    let size = points[at].1.abs().max(height.abs());
+    // What is left of equal values by rounding is no step.
+    (height.abs() > 1e-9 * size && left <= total * (1.0 - share)).then(|| (points[at].0, height))
 }
 
 /// The sum of squared distances from the mean.
