@@ -15,8 +15,7 @@ pub(super) fn next_steps(pattern: Pattern, site: Option<&str>, who: &str) -> Vec
 fn look_at(pattern: Pattern, site: &str) -> String {
     match pattern {
         Pattern::RetainedGrowth | Pattern::IdleGrowth => format!(
-            "look at {site}: what keeps its objects alive? a module-level dict, list or closure \
-             that only ever gets longer?"
+            "look at {site}: what keeps its objects alive, a dict or list that only gets longer?"
         ),
         Pattern::TrafficGrowth => format!(
             "look at {site}: what is kept of each request? bound it, for example by \

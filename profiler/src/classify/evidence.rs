@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Pattern, Verdict, advice::next_steps, group::GroupOpinion, opinion::Measures, opinion::Opinion,
-    signals::float, thresholds::MIB,
+    Activity, Pattern, Verdict, advice::next_steps, group::GroupOpinion, opinion::Measures,
+    opinion::Opinion, signals::float, thresholds::MIB,
 };
 use crate::{
     aggregate::{Findings, ProcessFinding, Site},
@@ -167,7 +167,8 @@ fn seconds(seconds: f64) -> String {
 }
 
 fn per_minute(rate: f64) -> String {
-    format!("{:.2} MiB/min", rate * 60.0 / MIB)
+    let sign = if rate < 0.0 { "-" } else { "" };
+    format!("{sign}{}/min", size(rate * 60.0))
 }
 
 /// One sentence that a person can act on.
@@ -230,7 +231,8 @@ fn of_measures(pattern: Pattern, it: &Measures) -> Vec<String> {
     ));
     if let Some(rhythm) = &it.rhythm {
         evidence.push(format!(
-            "by processor time it was quiet for {} and grew {} then; busy for {}, growing {}",
+            "by {} it was quiet for {} and grew {} then; busy for {}, growing {}",
+            Activity::ProcessorTime.describe(),
             seconds(rhythm.quiet_seconds),
             per_minute(rhythm.quiet_rate),
             seconds(rhythm.busy_seconds),

@@ -15,6 +15,13 @@ pub enum Activity {
 }
 
 impl Activity {
+    /// The stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ProcessorTime => "processor-time",
+        }
+    }
+
     /// As a person would say it.
     pub const fn describe(self) -> &'static str {
         match self {

@@ -69,7 +69,7 @@ fn findings(processes: Vec<ProcessFinding>) -> Findings {
             growth_per_second: 0.0,
             share_of_growth_percent: 92.0,
         }],
-        duration: Duration::from_secs(120),
+        duration: Duration::from_mins(2),
         ..Findings::default()
     }
 }
@@ -85,7 +85,7 @@ fn one_worker_that_grows_is_named_among_its_siblings() {
     assert!(
         group
             .summary
-            .starts_with("process 107, one of 8, keeps growing by 30.0")
+            .starts_with("process 107, one of 8, keeps growing by 30")
     );
     assert!(
         group
@@ -148,7 +148,7 @@ fn workers_that_start_are_a_step() {
 #[test]
 fn workers_that_take_the_place_of_others_are_no_step() {
     let mut old = process(0, 0..60, |_| 50);
-    old.ended = Some(Duration::from_secs(60));
+    old.ended = Some(Duration::from_mins(1));
     let workers = vec![old, process(1, 0..120, |_| 50), process(2, 60..120, |_| 50)];
     assert_eq!(judge(&findings(workers)).group.pattern, Pattern::Steady);
 }

@@ -127,7 +127,7 @@ mod tests {
             .map(|start| Phase {
                 start,
                 end: start + 20.0,
-                is_busy: start == 20.0,
+                is_busy: (start - 20.0_f64).abs() < 1.0,
             })
             .to_vec()
     }

@@ -6,7 +6,7 @@ use profiler_common::loss::Loss;
 
 use super::Subject;
 use crate::{
-    aggregate::{Course, Estimate, Findings, GroupFinding, ProcessFinding, Site, Totals},
+    aggregate::{Course, Estimate, Findings, GroupFinding, Moment, ProcessFinding, Site, Totals},
     classify::{Verdicts, judge},
     profile::{Facts, Frame, ProcessKey, ProcessRecord, Recorded, StackId},
     units::Pid,
@@ -124,7 +124,7 @@ impl Sample {
             retained: Estimate::exact(rss.1.saturating_sub(rss.0) / 10 * 9),
             explained_growth_percent: Some(94.0),
             live_mappings: 0,
-            course: Course::default(),
+            course: straight(rss),
         });
         self.summed()
     }
@@ -245,6 +245,21 @@ impl Sample {
 #[expect(clippy::cast_precision_loss, reason = "made-up numbers are small")]
 fn ratio(part: u64, whole: u64) -> f64 {
     part as f64 / whole as f64
+}
+
+/// A size that went straight from one to the other, in a process that was there before.
+fn straight((start, end): (u64, u64)) -> Course {
+    let seconds = SECONDS.as_secs();
+    let moment = |second: u64| Moment {
+        time: Duration::from_secs(second),
+        rss: (start * (seconds - second) + end * second) / seconds,
+        cpu: Duration::from_secs(60 + second / 2),
+        ..Moment::default()
+    };
+    Course {
+        moments: (0..=seconds).map(moment).collect(),
+        left: Vec::new(),
+    }
 }
 
 fn per_second((start, end): (u64, u64)) -> f64 {

@@ -40,8 +40,8 @@ pub(in crate::classify) struct Peaks {
 pub(in crate::classify) fn peaks(points: &[Point], least: f64) -> Peaks {
     let mut heights: Vec<f64> = Vec::new();
     let (mut current, mut above) = (None::<f64>, 0);
-    let before = lowest_so_far(points.iter());
-    let mut after = lowest_so_far(points.iter().rev());
+    let before = lowest_so_far(points.iter().copied());
+    let mut after = lowest_so_far(points.iter().rev().copied());
     after.reverse();
     for (point, (before, after)) in points.iter().zip(before.iter().zip(&after)) {
         let height = point.1 - before.max(*after);
@@ -60,7 +60,7 @@ pub(in crate::classify) fn peaks(points: &[Point], least: f64) -> Peaks {
 }
 
 /// The lowest value up to each point.
-fn lowest_so_far<'a>(points: impl Iterator<Item = &'a Point>) -> Vec<f64> {
+fn lowest_so_far(points: impl Iterator<Item = Point>) -> Vec<f64> {
     let lowest = points.scan(f64::INFINITY, |lowest, point| {
         *lowest = lowest.min(point.1);
         Some(*lowest)
@@ -82,7 +82,7 @@ pub(in crate::classify) fn without_open_peaks(points: &[Point], height: f64) -> 
 
 /// For each point what the series does not fall below any more: its floor, if that rises.
 pub(in crate::classify) fn rising_floor(points: &[Point]) -> Vec<Point> {
-    let mut floor = lowest_so_far(points.iter().rev());
+    let mut floor = lowest_so_far(points.iter().rev().copied());
     floor.reverse();
     let times = points.iter().map(|it| it.0);
     times.zip(floor).collect()

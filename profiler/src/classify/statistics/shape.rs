@@ -35,7 +35,7 @@ impl Shape {
         let near = end - ((end - start) * NEAR).max(noise);
         let reached = points.iter().find(|it| it.1 >= near)?;
         let third = points.len() / 3;
-        let early = trend(&points[..third + 1])?.slope;
+        let early = trend(&points[..=third])?.slope;
         let late = trend(&points[points.len() - third - 1..])?.slope;
         let straight = misses(points, |time| time);
         let curves = TIME_CONSTANTS.map(|part| {
@@ -56,20 +56,22 @@ impl Shape {
 
 /// The sum of squares by which `a + b · curve` misses the points at best.
 fn misses(points: &[Point], curve: impl Fn(f64) -> f64) -> f64 {
-    let n = count(points.len());
+    let share = count(points.len()).recip();
     let pairs: Vec<Point> = points.iter().map(|(x, y)| (curve(*x), *y)).collect();
-    let (u, v) = pairs
-        .iter()
-        .fold((0.0, 0.0), |(u, v), it| (u + it.0 / n, v + it.1 / n));
-    let sums = pairs.iter().fold((0.0, 0.0, 0.0), |(uu, uv, vv), (x, y)| {
-        let (x, y) = (x - u, y - v);
-        (x.mul_add(x, uu), x.mul_add(y, uv), y.mul_add(y, vv))
+    let mean = pairs.iter().fold((0.0, 0.0), |mean, it| {
+        (it.0.mul_add(share, mean.0), it.1.mul_add(share, mean.1))
     });
-    let (uu, uv, vv) = sums;
-    if uu > 0.0 {
-        (vv - uv * uv / uu).max(0.0)
+    let (mut both, mut of_curve, mut of_values) = (0.0, 0.0, 0.0);
+    for pair in &pairs {
+        let from_mean = (pair.0 - mean.0, pair.1 - mean.1);
+        of_curve += from_mean.0 * from_mean.0;
+        both += from_mean.0 * from_mean.1;
+        of_values += from_mean.1 * from_mean.1;
+    }
+    if of_curve > 0.0 {
+        (of_values - both * both / of_curve).max(0.0)
     } else {
-        vv
+        of_values
     }
 }
 

@@ -38,6 +38,8 @@ struct Report<'a> {
     processes: Vec<Process<'a>>,
     totals: Totals,
     sites: Vec<Site<'a>>,
+    /// What stood for traffic when growth was compared with it.
+    activity: &'static str,
 }
 
 impl<'a> Report<'a> {
@@ -71,6 +73,7 @@ impl<'a> Report<'a> {
                 .zip(&findings.sites)
                 .map(|(rank, site)| Site::of(rank, site, recorded))
                 .collect(),
+            activity: verdicts.activity.name(),
         }
     }
 }
@@ -136,8 +139,18 @@ fn losses(findings: &Findings) -> Vec<LossCount> {
 struct Verdict<'a> {
     pattern: &'static str,
     confidence: f64,
+    summary: &'a str,
     evidence: &'a [String],
     next_steps: &'a [String],
+    parts: Vec<Part>,
+    record_longer: Option<f64>,
+}
+
+/// A part of a mixture.
+#[derive(Serialize)]
+struct Part {
+    pattern: &'static str,
+    share: f64,
 }
 
 impl<'a> From<&'a classify::Verdict> for Verdict<'a> {
@@ -145,8 +158,16 @@ impl<'a> From<&'a classify::Verdict> for Verdict<'a> {
         Self {
             pattern: verdict.pattern.name(),
             confidence: rounded(verdict.confidence),
+            summary: &verdict.summary,
             evidence: &verdict.evidence,
             next_steps: &verdict.next_steps,
+            parts: (verdict.parts.iter())
+                .map(|(pattern, share)| Part {
+                    pattern: pattern.name(),
+                    share: rounded(*share),
+                })
+                .collect(),
+            record_longer: verdict.record_longer.map(seconds),
         }
     }
 }

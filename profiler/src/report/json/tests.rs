@@ -31,6 +31,7 @@ fn full() -> Sample {
     process.uss_end = None;
     process.rss_start = None;
     process.python = None;
+    sample.verdicts.group.parts = vec![(Pattern::IdleGrowth, 0.7), (Pattern::TrafficGrowth, 0.3)];
     sample
 }
 

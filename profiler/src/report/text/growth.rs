@@ -162,7 +162,7 @@ fn heaviest(
     );
 }
 
-/// The pattern, and what to do about it.
+/// The pattern in a sentence to act on, and what to do about it.
 pub(super) fn verdict(screen: &mut Screen, subject: &Subject<'_>) {
     let verdict = &subject.verdicts.group;
     let sure = (verdict.confidence > 0.0)
@@ -170,6 +170,7 @@ pub(super) fn verdict(screen: &mut Screen, subject: &Subject<'_>) {
     let line =
         Line::new(Look::Bold, verdict.pattern.name()).and(Look::Plain, sure.unwrap_or_default());
     screen.labelled(Worth::Result, "pattern", line);
+    screen.sentence(Worth::Result, "", &printable(&verdict.summary));
     for (index, step) in verdict.next_steps.iter().enumerate() {
         let (worth, label) = match index {
             0 => (Worth::Advice, "next"),

@@ -1,6 +1,6 @@
 //! The table of processes.
 
-use super::{growth::look_of_growth, numbers::change};
+use super::{chart::bars, growth::look_of_growth, numbers::change};
 use crate::{
     aggregate::ProcessFinding,
     report::{
@@ -13,6 +13,9 @@ use crate::{
 
 /// How many rows the table of processes has below its title.
 const PROCESSES: usize = 5;
+
+/// How many bars the chart of a process has in its row.
+const BARS: usize = 12;
 
 /// One row for each process if there are several, those that grew most first.
 pub(super) fn processes(screen: &mut Screen, subject: &Subject<'_>) {
@@ -71,7 +74,13 @@ fn row(process: &ProcessFinding) -> Line {
     let inside = process
         .inner_pid
         .map_or(String::new(), |pid| format!("(pid {pid} inside) "));
-    let command = inside + &ended + &printable(&process.command);
+    let course = bars(&process.course.moments, BARS);
+    let course = if course.is_empty() {
+        course
+    } else {
+        course + " "
+    };
+    let command = course + &inside + &ended + &printable(&process.command);
     let sizes = format!(
         "  {:>8} {:>8} → {:<8} ",
         process.pid,

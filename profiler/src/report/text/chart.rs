@@ -1,0 +1,96 @@
+//! A chart of a process's resident size that fits into a line.
+
+use crate::{
+    aggregate::Moment,
+    report::{
+        Subject,
+        screen::{Line, Look, Screen, Worth},
+    },
+    units::{Bytes, human_duration},
+};
+
+/// From low to high.
+const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// How many columns the chart of a single process has.
+const COLUMNS: usize = 40;
+
+/// A single process's size over time, with the least and the most of it.
+pub(super) fn of_single(screen: &mut Screen, subject: &Subject<'_>) {
+    let [process] = subject.findings.processes.as_slice() else {
+        return;
+    };
+    let moments = process.course.moments.as_slice();
+    let sizes = moments.iter().map(|it| it.rss);
+    let (Some(least), Some(most)) = (sizes.clone().min(), sizes.max()) else {
+        return;
+    };
+    if moments.len() < 2 {
+        return;
+    }
+    let line = Line::new(Look::Plain, bars(moments, COLUMNS)).and(
+        Look::Dim,
+        format!(
+            "  {} to {} in {}",
+            Bytes(least),
+            Bytes(most),
+            human_duration(subject.findings.duration)
+        ),
+    );
+    screen.labelled(Worth::Advice, "course", line);
+}
+
+/// So many bars, each as high as the largest size in its part of the time. What changes by less
+/// than a tenth hardly shows.
+pub(super) fn bars(moments: &[Moment], columns: usize) -> String {
+    let columns = columns.min(moments.len());
+    let all = || moments.iter().map(|it| it.rss);
+    let (Some(least), Some(most)) = (all().min(), all().max()) else {
+        return String::new();
+    };
+    let least = least.min(most - most / 10);
+    let range = u128::from((most - least).max(1));
+    let bar = |column: usize| {
+        let (from, until) = (
+            moments.len() * column / columns,
+            moments.len() * (column + 1) / columns,
+        );
+        let largest = moments[from..until].iter().map(|it| it.rss).max();
+        let above = u128::from(largest.unwrap_or(least).saturating_sub(least));
+        let last = BARS.len() - 1;
+        let height = usize::try_from(above * BARS.len() as u128 / (range + 1)).unwrap_or(last);
+        BARS[height.min(last)]
+    };
+    (0..columns).map(bar).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn drawn(sizes: &[u64], columns: usize) -> String {
+        let moment = |rss: &u64| Moment {
+            rss: *rss,
+            ..Moment::default()
+        };
+        let moments: Vec<Moment> = sizes.iter().map(moment).collect();
+        bars(&moments, columns)
+    }
+
+    #[test]
+    fn bars_rise_with_the_size() {
+        assert_eq!(drawn(&[10, 20, 30, 40, 50, 60, 70, 80], 8), "▁▂▃▄▅▆▇█");
+        assert_eq!(drawn(&[10, 80, 10, 10], 2), "█▁");
+        assert_eq!(drawn(&[1000, 1000, 1010], 3), "▇▇█");
+        assert_eq!(drawn(&[], 9), "");
+    }
+
+    proptest! {
+        #[test]
+        fn a_chart_fits(sizes in prop::collection::vec(any::<u64>(), 0..80), columns in 1..50_usize) {
+            prop_assert_eq!(drawn(&sizes, columns).chars().count(), columns.min(sizes.len()));
+        }
+    }
+}
