@@ -6,7 +6,7 @@ use crate::{
         Subject,
         screen::{Line, Look, Screen, Worth},
     },
-    units::{Bytes, human_duration},
+    units::Bytes,
 };
 
 /// From low to high.
@@ -28,15 +28,8 @@ pub(super) fn of_single(screen: &mut Screen, subject: &Subject<'_>) {
     if moments.len() < 2 {
         return;
     }
-    let line = Line::new(Look::Plain, bars(moments, COLUMNS)).and(
-        Look::Dim,
-        format!(
-            "  {} to {} in {}",
-            Bytes(least),
-            Bytes(most),
-            human_duration(subject.findings.duration)
-        ),
-    );
+    let range = format!("  {} to {}", Bytes(least), Bytes(most));
+    let line = Line::new(Look::Plain, bars(moments, COLUMNS)).and(Look::Dim, range);
     screen.labelled(Worth::Advice, "course", line);
 }
 
@@ -83,7 +76,7 @@ mod tests {
     fn bars_rise_with_the_size() {
         assert_eq!(drawn(&[10, 20, 30, 40, 50, 60, 70, 80], 8), "▁▂▃▄▅▆▇█");
         assert_eq!(drawn(&[10, 80, 10, 10], 2), "█▁");
-        assert_eq!(drawn(&[1000, 1000, 1010], 3), "▇▇█");
+        assert_eq!(drawn(&[1000, 950, 1010], 3), "█▄█");
         assert_eq!(drawn(&[], 9), "");
     }
 
