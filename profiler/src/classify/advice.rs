@@ -45,7 +45,7 @@ fn look_at(pattern: Pattern, site: &str) -> String {
 fn general(pattern: Pattern, who: &str) -> Vec<&'static str> {
     let is_worker = who.contains("gunicorn") || who.contains("celery") || who.contains("uvicorn");
     let recycle = if who.contains("celery") {
-        "until it is fixed, --max-tasks-per-child (or --max-memory-per-child) bounds a worker's size"
+        "until it is fixed, --max-tasks-per-child bounds a worker's size"
     } else {
         "until it is fixed, max_requests with max_requests_jitter bounds a worker's size"
     };

@@ -82,7 +82,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_chart_fits(sizes in prop::collection::vec(any::<u64>(), 0..80), columns in 1..50_usize) {
+        fn a_chart_fits(
+            sizes in prop::collection::vec(any::<u64>(), 0..80),
+            columns in 1..50_usize,
+        ) {
             prop_assert_eq!(drawn(&sizes, columns).chars().count(), columns.min(sizes.len()));
         }
     }
