@@ -1,5 +1,6 @@
 //! heaptide's chores: `cargo xtask <chore>`.
 
+mod bench;
 mod build_ebpf;
 mod ci;
 mod demo;
@@ -21,6 +22,8 @@ use self::interpreters::Which;
 #[derive(Parser)]
 #[command(name = "xtask", bin_name = "cargo xtask")]
 enum Chore {
+    /// Measure what heaptide's own work takes, and judge it against its bounds
+    Bench(bench::Options),
     /// Compile the kernel half into the object that is committed
     BuildEbpf(build_ebpf::Options),
     /// Run cargo with the flags that the workspace needs from this compiler
@@ -47,6 +50,7 @@ enum Chore {
 
 fn main() -> ExitCode {
     let done = match Chore::parse() {
+        Chore::Bench(options) => bench::run(&options),
         Chore::BuildEbpf(options) => build_ebpf::run(&options),
         Chore::Cargo { args } => exec::cargo(&args),
         Chore::Ci => test::all(Which::All, true),
