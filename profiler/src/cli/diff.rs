@@ -1,6 +1,12 @@
 //! `heaptide diff`.
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{
+    fs,
+    panic::resume_unwind,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    thread,
+};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
@@ -15,7 +21,7 @@ use crate::{
     classify::{Verdicts, judge},
     compare::{Change, Comparison, Incomparable, Outcome, Recording, compare},
     profile::Recorded,
-    recording,
+    recording::{self, RecordingError},
     report::{
         DiffSubject, Differential, Subject, Widths, diff_json, diff_text, differential, per_second,
     },
@@ -137,10 +143,7 @@ pub(super) fn run(args: DiffArgs, common: &Common) -> anyhow::Result<ExitCode> {
     if let Some(file) = &args.output {
         output::check_writable(file)?;
     }
-    let recorded = [
-        recording::read(&args.before)?,
-        recording::read(&args.after)?,
-    ];
+    let recorded = read([&args.before, &args.after])?;
     if args.per == Per::Request {
         return Err(no_requests());
     }
@@ -168,6 +171,16 @@ pub(super) fn run(args: DiffArgs, common: &Common) -> anyhow::Result<ExitCode> {
     }
     let total = &comparison.total;
     Ok(gate(&[total.retained, total.mapped], args.fail_above))
+}
+
+/// Reads both, at the same time: most of the time goes into that.
+fn read([before, after]: [&Path; 2]) -> Result<[Recorded; 2], RecordingError> {
+    thread::scope(|scope| {
+        let after = scope.spawn(|| recording::read(after));
+        let before = recording::read(before);
+        let after = after.join().unwrap_or_else(|panic| resume_unwind(panic));
+        Ok([before?, after?])
+    })
 }
 
 /// The differential flamegraph.

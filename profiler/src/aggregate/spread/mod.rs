@@ -106,18 +106,28 @@ pub fn spread(recorded: &Recorded, selection: &Selection, roles: &[Option<usize>
     gathering.finish(&censuses)
 }
 
+/// How many standard deviations the interval of an estimate reaches to either side.
+const REACH: f64 = 1.96;
+
+/// Whether a meter rests on so short windows that slices differ by them alone.
+const fn is_small_sample(meter: Metered) -> bool {
+    matches!(meter, Metered::SampledPool | Metered::SampledObject(_))
+}
+
 /// What is added up for a line, a role or all.
 #[derive(Clone, Debug, Default)]
 struct Gathered {
     sums: Sums,
     samples: u64,
-    /// What of the retained bytes is estimated from windows.
+    /// What of the retained bytes is small and estimated from windows.
     sampled: u64,
+    /// Whether larger blocks were seen in windows, for a while at least.
+    has_windows: bool,
     retained: Course,
     allocated: Course,
     mapped: Course,
     resident: Course,
-    /// Of the estimated retained bytes: when they were got.
+    /// Of the small retained bytes that are estimated: when they were got.
     recent: Course,
 }
 
@@ -126,9 +136,18 @@ impl Gathered {
         let totals = self.sums.totals();
         // What was got last may only be in use for the moment.
         let in_flight = self.recent.excess(slices) * as_float(self.sampled);
-        let flow = |estimate, course: &Course, more: f64| Flow {
-            estimate,
-            scatter: course.scatter(slices).hypot(more),
+        let flow = |estimate: Estimate, course: &Course, more: f64| {
+            // How windows differ is in the estimate's own interval already.
+            let known = if self.has_windows {
+                as_float(estimate.high.saturating_sub(estimate.low)) / (2.0 * REACH)
+            } else {
+                0.0
+            };
+            let variance = course.scatter(slices).powi(2) - known.powi(2);
+            Flow {
+                estimate,
+                scatter: variance.max(0.0).sqrt().hypot(more),
+            }
         };
         Flows {
             retained: flow(totals.retained, &self.retained, in_flight),
@@ -173,7 +192,8 @@ impl Gathering<'_> {
             gathered.sums.add(tally);
             let samples = gathered.samples.saturating_add(tally.counters.samples);
             gathered.samples = samples;
-            if tally.is_sampled() {
+            gathered.has_windows |= tally.meter() == Metered::SampledBlock;
+            if is_small_sample(tally.meter()) {
                 gathered.sampled = gathered.sampled.saturating_add(retained);
             }
         });
@@ -199,7 +219,7 @@ impl Gathering<'_> {
                         gathered.mapped.add(when, got - gone);
                         return;
                     }
-                    if !meter.is_sampled() {
+                    if !is_small_sample(meter) {
                         gathered.allocated.add(when, got);
                     }
                     if !(has_survivors && is_followed(meter)) {
@@ -252,7 +272,7 @@ impl Gathering<'_> {
 impl Gathered {
     /// Changes the course of what is retained: as it was counted, or as it is estimated.
     fn keep(&mut self, meter: Metered, change: impl Fn(&mut Course)) {
-        change(if meter.is_sampled() {
+        change(if is_small_sample(meter) {
             &mut self.recent
         } else {
             &mut self.retained

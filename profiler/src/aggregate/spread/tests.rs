@@ -101,12 +101,24 @@ fn what_was_got_last_of_what_is_estimated_may_be_in_use_only() {
         let each = 10 * MIB / as_u64(seconds.len());
         for second in seconds {
             let got = counters(each, 0);
-            change(&mut recorded, second, work, Metered::SampledBlock, got);
+            change(&mut recorded, second, work, Metered::SampledPool, got);
         }
         scatter(of_one(&recorded).total.retained)
     };
     assert!(retained_of(9..10) > 80.0);
     assert!(retained_of(0..10) < 5.0);
+}
+
+#[test]
+fn what_was_seen_in_windows_for_a_while_scatters_no_more_than_what_was_seen_in_full() {
+    let mut recorded = recorded(20);
+    let work = stack(&mut recorded, &["work"]);
+    for second in 0..20 {
+        let meter = [Metered::Block, Metered::SampledBlock][second / 3 % 2];
+        change(&mut recorded, second, work, meter, counters(MIB, 0));
+    }
+    let flows = of_one(&recorded).total;
+    assert!(scatter(flows.retained) < 1.0 && scatter(flows.allocated) < 1.0);
 }
 
 fn as_u64(count: usize) -> u64 {

@@ -95,9 +95,9 @@ impl Aspect {
 }
 
 impl Tally {
-    /// Whether it rests on windows.
-    pub(super) const fn is_sampled(&self) -> bool {
-        self.meter.is_sampled()
+    /// What it counts.
+    pub(super) const fn meter(&self) -> Metered {
+        self.meter
     }
 
     /// What it adds to a metric.

@@ -4,9 +4,8 @@
 use super::DiffSubject;
 use crate::{
     compare::{Change, Changes, Fate, LineChange, Outcome, Role},
-    profile::Frame,
     report::{
-        Places, Subject,
+        Places,
         plain::{printable, shorten, width},
         screen::{COLUMNS, Line, Look, Screen, Worth},
     },
@@ -183,14 +182,12 @@ fn moved(line: &LineChange, places: &Places, room: usize) -> String {
 }
 
 fn places(subject: &DiffSubject<'_>) -> Places {
-    let frames = |side: Subject<'_>| -> Vec<Frame> {
-        let stacks = &side.recorded.stacks;
-        let sites = side.findings.sites.iter();
-        let ids = sites.flat_map(|site| stacks.frames_of(site.stack));
-        ids.map(|id| stacks.frame(id).clone()).collect()
-    };
-    let frames = [frames(subject.before), frames(subject.after)].concat();
-    Places::of(&frames)
+    let lines = &subject.comparison.lines;
+    Places::of(
+        lines
+            .iter()
+            .flat_map(|line| line.before.iter().chain(&line.after)),
+    )
 }
 
 /// What a person should know before believing it.

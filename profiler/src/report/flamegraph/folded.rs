@@ -1,6 +1,6 @@
 //! Stacks as folded lines: `outermost;…;innermost 1234`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::{
     profile::{Frame, FrameId, StackId, StackTable},
@@ -40,8 +40,8 @@ impl Folded {
             divisor *= 2;
         }
         let lines = sums
-            .iter()
-            .map(|(stack, sum)| format!("{stack} {}", sum / u64::from(divisor)))
+            .into_iter()
+            .map(|(stack, sum)| with_numbers(stack, [sum / u64::from(divisor)]))
             .collect();
         Self {
             lines,
@@ -87,19 +87,28 @@ impl Pairs {
         while total(0).max(total(1)) / u128::from(divisor) > u128::from(LARGEST) {
             divisor *= 2;
         }
-        let line = |(stack, sum): (&String, &[u64; 2])| {
-            let [first, second] = sum.map(|sum| sum / u64::from(divisor));
-            format!("{stack} {first} {second}")
+        let is_empty = total(1) == 0;
+        let line = |(stack, sum): (String, [u64; 2])| {
+            with_numbers(stack, sum.map(|sum| sum / u64::from(divisor)))
         };
         Self {
-            lines: if total(1) == 0 {
+            lines: if is_empty {
                 Vec::new()
             } else {
-                sums.iter().map(line).collect()
+                sums.into_iter().map(line).collect()
             },
             factor: f64::from(divisor),
         }
     }
+}
+
+/// A folded stack becomes a line; it is long, so it is not copied for that.
+fn with_numbers<const COUNT: usize>(mut stack: String, numbers: [u64; COUNT]) -> String {
+    for number in numbers {
+        stack.push(' ');
+        stack.push_str(&number.to_string());
+    }
+    stack
 }
 
 /// A weight of so many milliseconds as one of a second.
@@ -112,7 +121,7 @@ pub(super) fn scaled(weight: u64, milliseconds: u128) -> u64 {
 struct Labels<'a> {
     stacks: &'a StackTable,
     places: Places,
-    known: BTreeMap<FrameId, String>,
+    known: HashMap<FrameId, String>,
     owners: BTreeMap<String, Owner>,
 }
 
@@ -120,31 +129,30 @@ impl<'a> Labels<'a> {
     fn of(stacks: &'a StackTable, weights: &[(StackId, u64)]) -> Self {
         let drawn = weights.iter().filter(|(_, weight)| *weight > 0);
         let frames = drawn.flat_map(|(stack, _)| stacks.frames_of(*stack));
+        let frames: HashSet<FrameId> = frames.collect();
         Self {
             stacks,
-            places: Places::of(frames.map(|id| stacks.frame(id))),
-            known: BTreeMap::new(),
+            places: Places::of(frames.iter().map(|id| stacks.frame(*id))),
+            known: HashMap::new(),
             owners: BTreeMap::new(),
         }
     }
 
     fn fold(&mut self, stack: StackId) -> String {
         let stacks = self.stacks;
-        let mut labels: Vec<String> = stacks.frames_of(stack).map(|id| self.label(id)).collect();
-        if labels.is_empty() {
-            labels.push(self.named(&Frame::pseudo("(no stack)")));
+        let mut frames: Vec<FrameId> = stacks.frames_of(stack).collect();
+        if frames.is_empty() {
+            return self.named(&Frame::pseudo("(no stack)"));
         }
-        labels.reverse();
+        frames.reverse();
+        for id in &frames {
+            if !self.known.contains_key(id) {
+                let label = self.named(stacks.frame(*id));
+                self.known.insert(*id, label);
+            }
+        }
+        let labels: Vec<&str> = frames.iter().map(|id| self.known[id].as_str()).collect();
         labels.join(";")
-    }
-
-    fn label(&mut self, id: FrameId) -> String {
-        if let Some(label) = self.known.get(&id) {
-            return label.clone();
-        }
-        let label = self.named(self.stacks.frame(id));
-        self.known.insert(id, label.clone());
-        label
     }
 
     fn named(&mut self, frame: &Frame) -> String {
