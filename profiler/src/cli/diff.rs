@@ -1,12 +1,6 @@
 //! `heaptide diff`.
 
-use std::{
-    fs,
-    panic::resume_unwind,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    thread,
-};
+use std::{fs, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
@@ -19,9 +13,9 @@ use super::{
 use crate::{
     aggregate::{Findings, Metric, Selection, findings, weigh},
     classify::{Verdicts, judge},
-    compare::{Change, Comparison, Incomparable, Outcome, Recording, compare},
+    compare::{Change, Comparison, Incomparable, Outcome, Recording, both, compare},
     profile::Recorded,
-    recording::{self, RecordingError},
+    recording,
     report::{
         DiffSubject, Differential, Subject, Widths, diff_json, diff_text, differential, per_second,
     },
@@ -143,13 +137,17 @@ pub(super) fn run(args: DiffArgs, common: &Common) -> anyhow::Result<ExitCode> {
     if let Some(file) = &args.output {
         output::check_writable(file)?;
     }
-    let recorded = read([&args.before, &args.after])?;
+    let [before, after] = both(
+        || recording::read(&args.before),
+        || recording::read(&args.after),
+    );
+    let recorded = [before?, after?];
     if args.per == Per::Request {
         return Err(no_requests());
     }
     let pids = pids(&args.pid, [&recorded[0], &recorded[1]])?;
     let [before, after] = recorded;
-    let (before, after) = (Side::of(before, pids[0]), Side::of(after, pids[1]));
+    let [before, after] = both(|| Side::of(before, pids[0]), || Side::of(after, pids[1]));
     let comparison = compare(&before.recording(), &after.recording())
         .map_err(|refusal: Incomparable| Misuse::new(&refusal.to_string(), refusal.remedy()))?;
     let subject = DiffSubject {
@@ -171,16 +169,6 @@ pub(super) fn run(args: DiffArgs, common: &Common) -> anyhow::Result<ExitCode> {
     }
     let total = &comparison.total;
     Ok(gate(&[total.retained, total.mapped], args.fail_above))
-}
-
-/// Reads both, at the same time: most of the time goes into that.
-fn read([before, after]: [&Path; 2]) -> Result<[Recorded; 2], RecordingError> {
-    thread::scope(|scope| {
-        let after = scope.spawn(|| recording::read(after));
-        let before = recording::read(before);
-        let after = after.join().unwrap_or_else(|panic| resume_unwind(panic));
-        Ok([before?, after?])
-    })
 }
 
 /// The differential flamegraph.

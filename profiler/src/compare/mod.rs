@@ -19,6 +19,8 @@ pub use role::Role;
 
 use std::{
     collections::{BTreeMap, HashMap},
+    panic::resume_unwind,
+    thread,
     time::Duration,
 };
 
@@ -152,13 +154,14 @@ pub fn compare(before: &Recording<'_>, after: &Recording<'_>) -> Result<Comparis
     let recordings = [before, after];
     let recorded = recordings.map(|it| it.recorded);
     let roles = Roles::of(recorded, recordings.map(|it| it.pid));
-    let spreads = [0, 1].map(|side| {
+    let spread_of = |side: usize| {
         let selection = Selection {
             pid: recordings[side].pid,
             ..Selection::default()
         };
         spread(recorded[side], &selection, &roles.of[side])
-    });
+    };
+    let spreads = both(|| spread_of(0), || spread_of(1));
     let spreads = spreads.each_ref();
     let matches = Matches::of(recorded, spreads);
     obstacle::refuse(recordings, &matches)?;
@@ -190,6 +193,18 @@ pub fn compare(before: &Recording<'_>, after: &Recording<'_>) -> Result<Comparis
         same: matches.after,
         pace,
         warnings: obstacle::warnings(recordings, spreads),
+    })
+}
+
+/// Does something for both recordings at the same time.
+pub fn both<T: Send>(before: impl FnOnce() -> T, after: impl FnOnce() -> T + Send) -> [T; 2] {
+    thread::scope(|scope| {
+        let after = scope.spawn(after);
+        let before = before();
+        [
+            before,
+            after.join().unwrap_or_else(|panic| resume_unwind(panic)),
+        ]
     })
 }
 
