@@ -25,6 +25,8 @@ pub struct Moment {
     pub pss: Option<u64>,
     /// Resident bytes that it shares with nobody.
     pub uss: Option<u64>,
+    /// Anonymous resident bytes.
+    pub anonymous: Option<u64>,
     /// Bytes in small blocks that Python's allocator has handed out.
     pub small: Option<u64>,
     /// Bytes that Python's allocator holds for small blocks.
@@ -81,6 +83,7 @@ fn moment(census: &Census, large: f64) -> Moment {
         rss: census.rss,
         pss: census.pss,
         uss: census.uss,
+        anonymous: census.anonymous,
         small: census.pymalloc_live,
         reserved: census.pymalloc_arenas,
         large,

@@ -67,7 +67,7 @@ impl Signals {
         Self {
             size: size.collect(),
             live: live.unwrap_or_default(),
-            unused: last.and_then(|it| Some(float(it.reserved?.checked_sub(it.small?)?))),
+            unused: last.and_then(unused).map(float),
             phases: phases(&rates, CONTRAST),
             is_uneven: CONTRAST.is_in(&rates),
             old_share: old_share(course),
@@ -95,6 +95,13 @@ fn without_start(moments: &[Moment]) -> &[Moment] {
     let skipped = (span * START_SHARE).min(START_SECONDS);
     let passed = |it: &Moment| it.time.saturating_sub(first.time).as_secs_f64();
     &moments[moments.partition_point(|it| passed(it) < skipped)..]
+}
+
+/// What the allocator holds and does not use, as far as it can be resident: address space that was
+/// never touched costs nothing.
+fn unused(moment: &Moment) -> Option<u64> {
+    let touched = moment.reserved?.min(moment.anonymous.unwrap_or(moment.rss));
+    touched.checked_sub(moment.small?)
 }
 
 fn old_share(course: &Course) -> Option<f64> {
@@ -148,6 +155,13 @@ mod tests {
         assert_eq!(signals.live[3], (3.0, 55.0));
         assert_eq!(signals.unused, Some(20.0));
         assert_eq!(signals.old_share, Some(0.75));
+    }
+
+    #[test]
+    fn what_was_never_touched_is_not_kept() {
+        let mut course = course(9);
+        course.moments[59].anonymous = Some(60);
+        assert_eq!(Signals::of(&course).unused, Some(10.0));
     }
 
     #[test]
