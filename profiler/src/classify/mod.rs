@@ -1,6 +1,6 @@
 //! What kind of growth it is, and on what evidence.
 //!
-//! A function of the findings alone. [`thresholds`] has every number that a verdict turns on,
+//! A function of the findings alone. `thresholds` has every number that a verdict turns on,
 //! and `docs/verdicts.md` explains the patterns.
 
 mod advice;
