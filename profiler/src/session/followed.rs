@@ -14,7 +14,7 @@ use super::{
     pace::Pace,
 };
 use crate::{
-    probe::{Links, Passed, Probe, ProcessCounters, Record, Timing, UNLIMITED},
+    probe::{Busy, Links, Passed, Probe, ProcessCounters, Record, Timing, UNLIMITED},
     process::{
         census::{Figures, processor_time},
         identity::Identity,
@@ -173,15 +173,20 @@ impl Followed {
         let (Some(plan), Some(counters)) = (&self.plan, probe.counters(self.identity.pid)) else {
             return outcome;
         };
-        let costs = self.ledger.book(&counters, model, &mut self.gauge);
+        let (costs, busy) = self.ledger.book(&counters, model, &mut self.gauge);
         let (own, cpu) = self.ledger.time_passed(self.identity.pid, now, costs);
         let target = (self.identity.pid, plan);
-        for (channel, cost) in [
-            (&mut self.pools, costs.pools),
-            (&mut self.blocks, costs.blocks),
-            (&mut self.objects, costs.objects),
+        for (channel, cost, busy) in [
+            (&mut self.pools, costs.pools, Busy::default()),
+            (&mut self.blocks, costs.blocks, Busy::default()),
+            (&mut self.objects, costs.objects, busy),
         ] {
-            let passed = Passed { own, cpu, cost };
+            let passed = Passed {
+                own,
+                cpu,
+                cost,
+                busy,
+            };
             if self.is_held_back && channel.has_many_hits() && !channel.is_open() {
                 continue;
             }
@@ -317,16 +322,23 @@ impl Followed {
 }
 
 impl CostLedger {
-    /// Books the difference to the last counts, and returns what it cost.
-    /// The gauge knows better than the model what a hit of an object's probe costs.
-    fn book(&mut self, counters: &ProcessCounters, model: CostModel, gauge: &mut Gauge) -> Costs {
+    /// Books the difference to the last counts, and returns what it cost, and when the process was
+    /// surely busy. The gauge knows better than the model what a hit of an object's probe costs.
+    fn book(
+        &mut self,
+        counters: &ProcessCounters,
+        model: CostModel,
+        gauge: &mut Gauge,
+    ) -> (Costs, Busy) {
         let mut costs = model.since(&self.last, counters);
-        let hits = counters
-            .objects
-            .count
-            .saturating_sub(self.last.objects.count);
+        let (last, now) = (self.last.objects, counters.objects);
+        let hits = now.count.saturating_sub(last.count);
+        let handlers = now.handlers.saturating_sub(last.handlers);
+        let mut busy = Busy::default();
         if let Ok(hits @ 1..) = u32::try_from(hits) {
-            costs.objects = gauge.cost(costs.objects / hits) * hits;
+            let hit = gauge.cost(hits, handlers, costs.objects / hits);
+            costs.objects = hit * hits;
+            busy = gauge.busy(hit);
         }
         self.last = *counters;
         self.cost += costs.total();
@@ -337,7 +349,7 @@ impl CostLedger {
             counters.objects,
         ];
         self.runs = runs.into_iter().map(|runs| runs.count).sum();
-        costs
+        (costs, busy)
     }
 
     /// The time that the process had for itself since the last call, and the processor time that

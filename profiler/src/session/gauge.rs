@@ -4,15 +4,21 @@
 //! without pause, a small error of that would be a large one of what is left of a window for the
 //! target itself. But there, the shortest gaps between hits are hardly more than a hit.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
+
+use crate::probe::Busy;
 
 /// The part of the gaps that are taken for bare hits: what is below is luck, what is above, the
 /// target's own work.
 const BARE: f64 = 0.1;
 
 /// By how many nanoseconds a hit slows down the code behind it, which finds its caches and branch
-/// predictions gone. Measured at 60 ns in loops that make dicts and strings, by what they lost.
-const AFTERMATH: u64 = 50;
+/// predictions gone, less the shortest work of the target's own between two hits. The sum is
+/// measured at 20 ns, in loops that make strings and bytearrays, by what they lost.
+const AFTERMATH: u64 = 20;
 
 /// Gaps that are so many times as long as a hit costs, and no longer than so many nanoseconds, are
 /// hits that took long (interrupts, faults in the kernel) …
@@ -25,9 +31,16 @@ const RARE: usize = 30;
 /// Hits are dense if most of the time between them is theirs.
 const DENSE: u64 = 2;
 
+/// A thread that hits probes so soon after one another, in nanoseconds, was on a processor all the
+/// time.
+const CLOSE: u64 = 200_000;
+
 /// So many gaps tell enough, and so many are kept.
 const ENOUGH: usize = 200;
 const MOST: usize = 20_000;
+
+/// So many windows are remembered.
+const REMEMBERED: usize = 100;
 
 /// Gaps between the hits of the threads of one process.
 #[derive(Debug, Default)]
@@ -35,6 +48,14 @@ pub(super) struct Gauge {
     last: HashMap<u32, Hit>,
     plain: Vec<u64>,
     with_stack: Vec<u64>,
+    /// The sum of gaps between hits that were close, and their number, since it was asked for.
+    close: (u64, u32),
+    /// What the programs took since probes opened, and how often they ran.
+    handlers: (Duration, u32),
+    /// What a trap costs without its program, by what was seen since probes opened …
+    trap: Option<Duration>,
+    /// … and in the windows before.
+    traps: VecDeque<Duration>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +67,15 @@ struct Hit {
 impl Gauge {
     /// Forgets what was seen so far: probes have just opened.
     pub(super) fn reset(&mut self) {
-        *self = Self::default();
+        let mut traps = std::mem::take(&mut self.traps);
+        traps.extend(self.trap);
+        if traps.len() > REMEMBERED {
+            traps.pop_front();
+        }
+        *self = Self {
+            traps,
+            ..Self::default()
+        };
     }
 
     /// A thread hit a probe at this time, and its stack was looked at or not.
@@ -55,27 +84,68 @@ impl Gauge {
         let Some(last) = self.last.insert(thread, hit) else {
             return;
         };
+        let gap = time_ns.saturating_sub(last.time_ns);
+        if gap <= CLOSE {
+            self.close.0 += gap;
+            self.close.1 += 1;
+        }
         let gaps = if last.has_stack {
             &mut self.with_stack
         } else {
             &mut self.plain
         };
         if gaps.len() < MOST {
-            gaps.push(time_ns.saturating_sub(last.time_ns));
+            gaps.push(gap);
         }
     }
 
-    /// What a hit costs on average, where `expected` is what it should.
-    pub(super) fn cost(&mut self, expected: Duration) -> Duration {
-        let count = self.plain.len() + self.with_stack.len();
-        if count < ENOUGH {
-            return expected;
+    /// The time since the last call in which threads were surely on processors, and how much of
+    /// that the hits took, of which each costs so much.
+    ///
+    /// The kernel brings the clock of a thread that runs up to date at its ticks, every 1 to 10 ms,
+    /// which is about as long as a window. But while hits follow upon one another, the thread runs.
+    pub(super) fn busy(&mut self, hit: Duration) -> Busy {
+        let (time, hits) = std::mem::take(&mut self.close);
+        Busy {
+            time: Duration::from_nanos(time),
+            cost: hit.saturating_mul(hits),
         }
-        let expected = u64::try_from(expected.as_nanos()).unwrap_or(u64::MAX);
+    }
+
+    /// What so many hits cost each, of which the programs took `handlers`, where it should be
+    /// `expected`.
+    pub(super) fn cost(&mut self, hits: u32, handlers: Duration, expected: Duration) -> Duration {
+        let handler = handlers / hits.max(1);
+        self.handlers.0 += handlers;
+        self.handlers.1 += hits;
+        let Some(trap) = self.usual_trap(expected.saturating_sub(handler)) else {
+            return expected;
+        };
+        handler + trap
+    }
+
+    /// What a trap costs without its program: the median of all windows, since it is the same in
+    /// all, and one alone tells it only roughly.
+    fn usual_trap(&mut self, expected: Duration) -> Option<Duration> {
+        self.trap = self.trap(expected).or(self.trap);
+        let mut traps: Vec<Duration> = self.traps.iter().copied().chain(self.trap).collect();
+        let middle = traps.len() / 2;
+        (!traps.is_empty()).then(|| *traps.select_nth_unstable(middle).1)
+    }
+
+    /// The same by this window alone; `None` if there were too few hits to tell.
+    fn trap(&mut self, expected: Duration) -> Option<Duration> {
+        let count = self.plain.len() + self.with_stack.len();
+        let handler = self.handlers.0 / self.handlers.1.max(1);
+        if count < ENOUGH {
+            return None;
+        }
         let bare = [&mut self.plain, &mut self.with_stack]
             .map(|gaps| (bare(gaps) + AFTERMATH).saturating_mul(gaps.len() as u64));
-        let hit = (bare.iter().sum::<u64>() / count as u64).min(expected);
-        Duration::from_nanos(hit + self.slow_hits(hit) / count as u64)
+        let hit = bare.iter().sum::<u64>() / count as u64;
+        let hit = hit + self.slow_hits(hit) / count as u64;
+        let trap = Duration::from_nanos(hit).saturating_sub(handler);
+        Some(trap.min(expected))
     }
 
     /// By how much slow hits took longer than a hit does.
@@ -114,6 +184,8 @@ mod tests {
     use super::*;
 
     const EXPECTED: Duration = Duration::from_nanos(1250);
+    /// What the program takes of that.
+    const HANDLER: Duration = Duration::from_nanos(400);
 
     /// A thread that works for `own` nanoseconds between hits, of which every hundredth is slow.
     fn cost(own: impl Fn(u64) -> u64) -> (u64, u64) {
@@ -127,7 +199,7 @@ mod tests {
             truth += cost;
             time += cost + own(number);
         }
-        let found = gauge.cost(EXPECTED).as_nanos();
+        let found = gauge.cost(10_000, HANDLER * 10_000, EXPECTED).as_nanos();
         (u64::try_from(found).unwrap(), truth / 10_000)
     }
 
@@ -153,15 +225,44 @@ mod tests {
             gauge.hit(1, number * 1000, false);
             gauge.hit(2, number * 1000 + 500, false);
         }
-        assert_eq!(gauge.cost(EXPECTED), Duration::from_nanos(1050));
+        let found = gauge.cost(2000, HANDLER * 2000, EXPECTED);
+        assert_eq!(found, Duration::from_nanos(1000 + AFTERMATH));
     }
 
     #[test]
     fn few_hits_tell_nothing() {
         let mut gauge = Gauge::default();
         (0..100).for_each(|number| gauge.hit(1, number * 1000, false));
-        assert_eq!(gauge.cost(EXPECTED), EXPECTED);
+        assert_eq!(gauge.cost(100, HANDLER * 100, EXPECTED), EXPECTED);
         gauge.reset();
-        assert_eq!(gauge.cost(EXPECTED), EXPECTED);
+        assert_eq!(gauge.cost(100, HANDLER * 100, EXPECTED), EXPECTED);
+    }
+
+    #[test]
+    fn what_a_trap_costs_is_that_of_most_windows() {
+        let mut gauge = Gauge::default();
+        let mut found = Duration::ZERO;
+        for gap in [1100, 1000, 1200, 1000, 1000] {
+            gauge.reset();
+            (0..1000).for_each(|number| gauge.hit(1, number * gap, false));
+            found = gauge.cost(1000, HANDLER * 1000, EXPECTED);
+        }
+        assert_eq!(found, Duration::from_nanos(1000 + AFTERMATH));
+        // What the program takes is that of the hits that are asked for.
+        let longer = gauge.cost(10, HANDLER * 20, EXPECTED + HANDLER);
+        assert!(longer > found + HANDLER / 2, "{longer:?}");
+    }
+
+    #[test]
+    fn a_thread_whose_hits_are_close_is_busy_between_them() {
+        let mut gauge = Gauge::default();
+        (0..11).for_each(|number| gauge.hit(1, number * 1000, false));
+        gauge.hit(1, 50_000_000, false);
+        gauge.hit(1, 50_001_000, false);
+        let hit = Duration::from_nanos(900);
+        let busy = gauge.busy(hit);
+        assert_eq!(busy.time, Duration::from_micros(11));
+        assert_eq!(busy.cost, hit * 11);
+        assert_eq!(gauge.busy(hit), Busy::default());
     }
 }

@@ -1,11 +1,13 @@
 //! Where windows lie in their periods, and what those are worth that the probes slowed down.
 
-use super::{DEAR_JITTER, SPAN};
+use std::time::Duration;
+
+use super::{Busy, DEAR_JITTER, Passed, SPAN};
 
 /// No period is longer, however little the target works.
 const LONGEST_PERIOD: f64 = 600.0;
 /// The target has at least so small a part of a window for itself.
-const LEAST_PROGRESS: f64 = 0.02;
+const LEAST_PROGRESS: f64 = 0.01;
 
 /// How long a period is, in seconds, whose window costs `price` and which has to earn `needed`,
 /// and whether the window may lie anywhere in it.
@@ -33,11 +35,19 @@ pub(super) fn spacing(price: f64, needed: f64, earning: f64) -> (f64, bool) {
 }
 
 /// How many times as much the target would have done in a window without the probes: it used the
-/// processors for so long, the probes took so much of that, and by what it did before, it had so
-/// much to do. What it could not do in the window for lack of time, it would have done; but not
-/// more than there was to do.
-pub(super) fn slowing(cpu: f64, cost: f64, demand: Option<f64>) -> f64 {
-    let done = (cpu - cost).max(LEAST_PROGRESS * cpu);
+/// processors for so long, but not for more than `most`, the probes took so much of that, and by
+/// what it did before, it had so much to do. What it could not do in the window for lack of time,
+/// it would have done; but not more than there was to do.
+pub(super) fn slowing(passed: Passed, most: f64, demand: Option<f64>) -> f64 {
+    let Busy { time, cost } = passed.busy;
+    // The clock may be wrong by as much as the window is long.
+    let most = Duration::try_from_secs_f64(most).unwrap_or(Duration::MAX);
+    let clock = passed.cpu.min(most).max(time);
+    let cpu = clock.as_secs_f64();
+    let in_busy = time.saturating_sub(cost).as_secs_f64();
+    let besides = clock.saturating_sub(time);
+    let besides = besides.saturating_sub(passed.cost.saturating_sub(cost));
+    let done = (in_busy + besides.as_secs_f64()).max(LEAST_PROGRESS * cpu);
     if done <= 0.0 {
         return 1.0;
     }
@@ -59,4 +69,52 @@ pub(super) fn anywhere(length: f64, span: f64, chance: f64) -> (f64, f64, f64) {
 /// A number between two, as probably in one order of magnitude as in another.
 pub(super) fn log_between(low: f64, high: f64, chance: f64) -> f64 {
     low * (high / low).powf(chance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn micros(number: u64) -> Duration {
+        Duration::from_micros(number)
+    }
+
+    fn busy(cpu: u64, time: u64, cost: u64) -> Passed {
+        let (time, cost) = (micros(time), micros(cost));
+        Passed {
+            own: Duration::ZERO,
+            cpu: micros(cpu),
+            cost,
+            busy: Busy { time, cost },
+        }
+    }
+
+    #[track_caller]
+    fn check(passed: Passed, demand: f64, expected: f64) {
+        let found = slowing(passed, 0.007, Some(demand));
+        assert!((found - expected).abs() < 0.01, "{found}");
+    }
+
+    #[test]
+    fn a_busy_target_had_the_part_of_a_window_that_probes_left_it() {
+        check(busy(7000, 7000, 6000), 0.007, 7.0);
+        let by_clock = Passed {
+            busy: Busy::default(),
+            ..busy(7000, 0, 6000)
+        };
+        check(by_clock, 0.007, 7.0);
+    }
+
+    #[test]
+    fn a_clock_that_is_late_or_early_changes_nothing_where_hits_are_close() {
+        for cpu in [0, 4000, 8000] {
+            check(busy(cpu, 7000, 6000), 0.007, 7.0);
+        }
+    }
+
+    #[test]
+    fn a_target_with_little_to_do_did_all_of_it() {
+        check(busy(4000, 3000, 2700), 0.0002, 1.0);
+        check(busy(0, 0, 0), 0.007, 1.0);
+    }
 }

@@ -16,7 +16,7 @@ mod terms;
 
 use std::time::Duration;
 
-pub use self::terms::{Order, Passed, Timing, Window};
+pub use self::terms::{Busy, Order, Passed, Timing, Window};
 use self::{
     average::Average,
     geometry::{anywhere, log_between, slowing, spacing},
@@ -120,9 +120,8 @@ enum State {
     /// The probes are open, as long as that is affordable (without a period) or for a window.
     Open {
         opened: Duration,
-        work: f64,
-        cpu: f64,
-        cost: f64,
+        /// What the target did since.
+        passed: Passed,
         period: Option<Period>,
         second: Option<Period>,
     },
@@ -201,16 +200,9 @@ impl Throttle {
         let now = now.max(last);
         self.last = Some(now);
         self.book(now.saturating_sub(last).as_secs_f64(), passed);
-        if let State::Open {
-            opened,
-            work,
-            cpu,
-            cost,
-            ..
-        } = &mut self.state
-        {
+        if let State::Open { opened, passed, .. } = &mut self.state {
             // What happened before is no part of the window.
-            (*work, *cpu, *cost) = (0.0, 0.0, 0.0);
+            *passed = Passed::default();
             *opened = now;
         }
     }
@@ -289,16 +281,8 @@ impl Throttle {
         let [work, cpu, cost] =
             [passed.own, passed.cpu, passed.cost].map(|duration| duration.as_secs_f64());
         self.work.add(work, elapsed, elapsed / WORK_MEMORY);
-        if let State::Open {
-            work: worked,
-            cpu: used,
-            cost: spent,
-            ..
-        } = &mut self.state
-        {
-            *worked += work;
-            *used += cpu;
-            *spent += cost;
+        if let State::Open { passed: so_far, .. } = &mut self.state {
+            *so_far += passed;
             self.spending.add(cost, elapsed, elapsed / COST_MEMORY);
         } else {
             let own = (cpu - cost).max(0.0);
@@ -319,14 +303,14 @@ impl Throttle {
     fn is_over(&self, now: Duration) -> bool {
         let State::Open {
             opened,
-            work,
-            cost,
+            passed,
             period,
             ..
         } = self.state
         else {
             return false;
         };
+        let [work, cost] = [passed.own, passed.cost].map(|it| it.as_secs_f64());
         let age = now.saturating_sub(opened);
         if let Some(period) = period {
             return age >= period.length || cost > period.price;
@@ -341,9 +325,7 @@ impl Throttle {
         self.windows += 1;
         self.state = State::Open {
             opened: now,
-            work: 0.0,
-            cpu: 0.0,
-            cost: 0.0,
+            passed: Passed::default(),
             period,
             second,
         };
@@ -360,8 +342,7 @@ impl Throttle {
         let (until, work, correction) = match self.state {
             State::Open {
                 opened,
-                cpu,
-                cost,
+                passed,
                 period: Some(period),
                 second,
                 ..
@@ -371,8 +352,9 @@ impl Throttle {
                 // A look may come at any time, also when nothing has happened yet.
                 let age = age.max(SOON.as_secs_f64());
                 let early = period.length.as_secs_f64() / age;
-                let demand = self.pace.known().map(|pace| pace * age);
-                let slowing = slowing(cpu, cost, demand);
+                let pace = self.pace.known();
+                let most = age * pace.unwrap_or_default().max(1.0);
+                let slowing = slowing(passed, most, pace.map(|pace| pace * age));
                 self.is_crowded |= slowing > CROWDED;
                 (period.end, period.work, early.max(1.0) * slowing)
             }

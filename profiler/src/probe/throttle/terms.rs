@@ -1,6 +1,6 @@
 //! What a throttle is told, and what it tells.
 
-use std::time::Duration;
+use std::{ops::AddAssign, time::Duration};
 
 /// What is to be done with the probes now.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,6 +34,27 @@ pub struct Passed {
     /// The processor time that it used, probes and all.
     pub cpu: Duration,
     /// What the probes of this class took of it, whether they are open or still closing.
+    pub cost: Duration,
+    /// When it was surely on a processor. That is finer than the processor time.
+    pub busy: Busy,
+}
+
+impl AddAssign for Passed {
+    fn add_assign(&mut self, more: Self) {
+        self.own = self.own.saturating_add(more.own);
+        self.cpu = self.cpu.saturating_add(more.cpu);
+        self.cost = self.cost.saturating_add(more.cost);
+        self.busy.time = self.busy.time.saturating_add(more.busy.time);
+        self.busy.cost = self.busy.cost.saturating_add(more.busy.cost);
+    }
+}
+
+/// A time in which a target was on processors without a pause.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Busy {
+    /// How long.
+    pub time: Duration,
+    /// What the probes took of it.
     pub cost: Duration,
 }
 

@@ -75,6 +75,7 @@ fn play(
                 own: since(&work),
                 cpu: since(&work) + since(&cost),
                 cost: since(&cost),
+                busy: Busy::default(),
             };
             match throttle.observe(at, passed) {
                 Order::Open(window) => {
@@ -328,7 +329,7 @@ fn without_a_budget_the_probes_stay_closed() {
         let passed = Passed {
             own: work,
             cpu: work,
-            cost: Duration::ZERO,
+            ..Passed::default()
         };
         assert_eq!(throttle.observe(now, passed), Order::Keep);
     }
@@ -377,7 +378,7 @@ proptest! {
         let mut throttle = Throttle::new(limit, TIMING);
         for (now, own, cost) in calls {
             let was_open = throttle.is_open();
-            let passed = Passed { own, cpu: own, cost };
+            let passed = Passed { own, cpu: own, cost, ..Passed::default() };
             let is_open = match throttle.observe(now, passed) {
                 Order::Keep => was_open,
                 Order::Open(window) => {
