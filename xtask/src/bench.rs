@@ -1,6 +1,9 @@
-//! Benchmarks that need no root: they are made here and judged against their bounds.
+//! Benchmarks, which print Markdown for docs/benchmarks.md.
 
-use std::fs;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 
@@ -17,13 +20,66 @@ pub(crate) struct Options {
 enum Bench {
     /// How long reports of ten minutes with 100,000 stacks take, and how much memory
     Report,
+    /// What attaching costs real libraries at the default budget; as root, on a quiet machine
+    Overhead {
+        /// Interpreters
+        #[arg(required = true)]
+        pythons: Vec<PathBuf>,
+    },
+    /// What is said of small objects, against what programs count themselves; as root
+    Accuracy {
+        /// Interpreters
+        #[arg(required = true)]
+        pythons: Vec<PathBuf>,
+    },
 }
+
+/// What the workloads import.
+const PACKAGES: [&str; 4] = [
+    "flask==3.1.2",
+    "django==5.2.8",
+    "numpy==2.3.5",
+    "pandas==2.3.3",
+];
 
 /// Runs a benchmark.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    match options.bench {
+    match &options.bench {
         Bench::Report => report(),
+        Bench::Overhead { pythons } => overhead(pythons),
+        Bench::Accuracy { pythons } => drive("accuracy.py", &[], pythons),
     }
+}
+
+fn overhead(pythons: &[PathBuf]) -> Result<()> {
+    let packages = target().join("bench");
+    for python in pythons {
+        let version = "import sys; print('%d.%d' % sys.version_info[:2])";
+        let version = Tool::new(python).args(["-c", version]).capture()?;
+        let folder = packages.join(version.trim());
+        if !folder.is_dir() {
+            Tool::new(python)
+                .args(["-m", "pip", "install", "--quiet", "--only-binary=:all:"])
+                .arg("--target")
+                .arg(&folder)
+                .args(PACKAGES)
+                .run()?;
+        }
+    }
+    drive("overhead.py", &[&packages], pythons)
+}
+
+/// Runs a program of docs/benchmarks with heaptide and interpreters; the first one runs it, too.
+fn drive(program: &str, arguments: &[&Path], pythons: &[PathBuf]) -> Result<()> {
+    Tool::cargo("build")?
+        .args(["--quiet", "--release", "--package", "profiler"])
+        .run()?;
+    Tool::new(&pythons[0])
+        .arg(Path::new("docs/benchmarks").join(program))
+        .arg(target().join("release/heaptide"))
+        .args(arguments)
+        .args(pythons)
+        .run()
 }
 
 fn report() -> Result<()> {
