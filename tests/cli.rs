@@ -45,6 +45,7 @@ fn help_is_a_result_and_wrong_flags_are_not() {
         "run",
         "report",
         "flamegraph",
+        "export",
         "diff",
         "doctor",
         "completions",

@@ -7,6 +7,7 @@ mod completions;
 mod diff;
 mod doctor;
 mod exit;
+mod export;
 mod flamegraph;
 mod logging;
 mod man;
@@ -51,6 +52,8 @@ enum Verb {
     Report(report::ReportArgs),
     /// Draw a recording as a flamegraph
     Flamegraph(flamegraph::FlamegraphArgs),
+    /// Give a recording to other tools
+    Export(export::ExportArgs),
     /// Say what changed from one recording to another
     Diff(diff::DiffArgs),
     /// Check whether this host, and a process, can be profiled
@@ -77,6 +80,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::run(args, &common),
         Verb::Report(args) => report::run(args, &common),
         Verb::Flamegraph(args) => flamegraph::run(args),
+        Verb::Export(args) => export::run(args),
         Verb::Diff(args) => diff::run(args, &common),
         Verb::Doctor(args) => doctor::run(args, &common),
         Verb::Completions(args) => completions::run(args, Cli::command()),

@@ -2,6 +2,7 @@
 
 mod diagnosis;
 mod diff;
+mod export;
 mod flamegraph;
 mod json;
 mod place;
@@ -13,6 +14,7 @@ mod text;
 
 pub use diagnosis::{Check, Diagnosis, Status, Topic};
 pub use diff::{DiffSubject, diff_json, diff_text};
+pub use export::{folded, pprof, speedscope, table};
 pub use flamegraph::{
     Colors, Differential, FlamegraphOptions, ReportError, Widths, differential, flamegraph,
     per_second,

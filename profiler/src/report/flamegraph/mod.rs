@@ -22,9 +22,14 @@ use super::{
 };
 use crate::{
     aggregate::{Findings, Metric},
-    profile::{Recorded, StackId},
+    profile::{Recorded, StackId, StackTable},
     units::{Bytes, human_duration},
 };
+
+/// Stacks as folded lines, sorted, and each only once.
+pub(super) fn folded_lines(stacks: &StackTable, weights: &[(StackId, u64)]) -> Vec<String> {
+    Folded::of(stacks, weights).lines
+}
 
 /// How a flamegraph is drawn.
 #[derive(Clone, Debug)]
