@@ -82,7 +82,7 @@ pub enum Cause {
     Blocks = 1,
     /// A probe where pymalloc takes pools or arenas.
     Pools = 2,
-    /// A probe where pymalloc hands out blocks.
+    /// A probe where pymalloc or mimalloc hands out blocks.
     Objects = 3,
 }
 
@@ -203,7 +203,7 @@ impl PoolCookie {
     }
 }
 
-/// The cookie of a probe where pymalloc hands out a block.
+/// The cookie of a probe where pymalloc or mimalloc hands out a block.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ObjectCookie {
     /// At the branch that finds out whether a pool has a free block. This register holds the pool,
@@ -215,22 +215,52 @@ pub enum ObjectCookie {
     },
     /// At the branch where pymalloc has just taken a pool, of which it hands out the first block.
     NewPool(PoolCookie),
+    /// At the branch where mimalloc finds out whether a page has a free block.
+    Page(PageCookie),
+}
+
+/// Where things are while mimalloc looks for a free block in a page.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PageCookie {
+    /// The register that holds the block, or zero if there is none.
+    pub block: u8,
+    /// The register that holds the page's address.
+    pub page: u8,
+    /// Page: how many bytes a block has, in 32 bits.
+    pub block_size: u8,
 }
 
 impl ObjectCookie {
-    /// What tells the two apart.
+    /// What tells them apart.
     const NEW_POOL: u64 = 1 << 32;
+    const PAGE: u64 = 1 << 33;
 
     /// The cookie as the kernel carries it.
     pub const fn to_wire(self) -> u64 {
         match self {
             Self::Pop { pool } => pool as u64,
             Self::NewPool(cookie) => cookie.to_wire() | Self::NEW_POOL,
+            Self::Page(cookie) => {
+                let PageCookie {
+                    block,
+                    page,
+                    block_size,
+                } = cookie;
+                (block as u64) | (page as u64) << 8 | (block_size as u64) << 16 | Self::PAGE
+            }
         }
     }
 
     /// The cookie as it was.
     pub const fn from_wire(raw: u64) -> Self {
+        if raw & Self::PAGE != 0 {
+            let [block, page, block_size, ..] = raw.to_le_bytes();
+            return Self::Page(PageCookie {
+                block,
+                page,
+                block_size,
+            });
+        }
         let cookie = PoolCookie::from_wire(raw);
         if raw & Self::NEW_POOL == 0 {
             Self::Pop { pool: cookie.pool }
@@ -303,8 +333,14 @@ mod tests {
     }
 
     #[test]
-    fn a_pop_is_told_from_a_new_pool() {
+    fn pops_pages_and_new_pools_are_told_apart() {
         let cookie = ObjectCookie::Pop { pool: 15 };
+        assert_eq!(ObjectCookie::from_wire(cookie.to_wire()), cookie);
+        let cookie = ObjectCookie::Page(PageCookie {
+            block: 15,
+            page: 3,
+            block_size: 40,
+        });
         assert_eq!(ObjectCookie::from_wire(cookie.to_wire()), cookie);
     }
 }

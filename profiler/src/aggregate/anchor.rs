@@ -17,6 +17,11 @@ const WINDOW_ERROR: f64 = 0.5;
 const COUNT_ERROR: f64 = 0.02;
 const COUNT_ERROR_BLOCKS: f64 = 50.0;
 
+/// The largest blocks have sizes between those of classes, which are counted as the next larger:
+/// their sum is off by so large a part on average.
+const CLASS_ERROR: f64 = 0.12;
+const EXACT_CLASSES: u64 = 128 << 10;
+
 /// What is retained of one size class in one process.
 #[derive(Clone, Debug)]
 pub(super) struct Anchor {
@@ -46,7 +51,12 @@ impl Anchor {
         let known = (got - exact).max(0.0);
         let of_windows = series.variance() + (WINDOW_ERROR * total).powi(2);
         let counting = COUNT_ERROR_BLOCKS * as_float(class.bytes());
-        let of_counts = error.powi(2) + (COUNT_ERROR * known).powi(2) + counting.powi(2);
+        let by_class = if class.bytes() > EXACT_CLASSES {
+            CLASS_ERROR
+        } else {
+            COUNT_ERROR
+        };
+        let of_counts = error.powi(2) + (by_class * known).powi(2) + counting.powi(2);
         let (by_windows, by_counts) = (of_windows.recip(), of_counts.recip());
         let both = by_windows + by_counts;
         let combined = (total * by_windows + known * by_counts) / both;

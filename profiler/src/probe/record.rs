@@ -5,7 +5,7 @@ use profiler_common::{
     walk::{MAX_COUNTED_FRAMES, MAX_FRAMES, RawFrame, WalkEnd},
 };
 
-use crate::units::Pid;
+use crate::{profile::SizeClass, units::Pid};
 
 /// One record of the kernel half.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,7 +53,8 @@ pub enum Happening {
     /// See [`EventKind::ObjectTaken`] and [`EventKind::ObjectSampled`].
     ObjectTaken {
         address: u64,
-        size_class: u32,
+        /// Zero if it is not known.
+        size: u64,
         stack: Option<RawStack>,
     },
     /// See [`EventKind::Mapped`].
@@ -107,7 +108,7 @@ pub fn decode(bytes: &[u8]) -> Option<Record> {
         },
         EventKind::ObjectTaken | EventKind::ObjectSampled => Happening::ObjectTaken {
             address,
-            size_class: detail,
+            size: SizeClass::new(detail).map_or(size, SizeClass::bytes),
             stack: match kind {
                 EventKind::ObjectSampled => Some(stack()?),
                 _ => None,

@@ -1,5 +1,7 @@
 //! What counters count.
 
+use std::sync::LazyLock;
+
 use super::SizeClass;
 
 /// What a counter counts. No byte is counted by two meters whose sums are added up: blocks over 512
@@ -20,10 +22,10 @@ pub enum Metered {
     /// Pools in times in which only part of them was seen; the counts are estimates in the same
     /// way.
     SampledPool,
-    /// Small objects of a size class, each seen when pymalloc hands it out; what became of it is
-    /// read from outside.
+    /// Objects of a size class, each seen when pymalloc or mimalloc hands it out; what became of it
+    /// is read from outside. Beyond 512 bytes they are mimalloc's.
     Object(SizeClass),
-    /// Small objects in times in which only part of them was seen; the counts are estimates in the
+    /// Objects in times in which only part of them was seen; the counts are estimates in the
     /// same way.
     SampledObject(SizeClass),
     /// Address space from `mmap` and `brk`, exact to the byte.
@@ -32,46 +34,48 @@ pub enum Metered {
     Page,
 }
 
+/// What the names of meters of objects begin with; their class follows, by its bytes.
+const OBJECT: &str = "object-";
+const SAMPLED_OBJECT: &str = "sampled-object-";
+
 /// The names of a meter by size class.
-macro_rules! names {
-    ($prefix:literal) => {
-        names!(@list $prefix
-            16 32 48 64 80 96 112 128 144 160 176 192 208 224 240 256
-            272 288 304 320 336 352 368 384 400 416 432 448 464 480 496 512)
-    };
-    (@list $prefix:literal $($bytes:literal)*) => {
-        [$(concat!($prefix, $bytes)),*]
-    };
+fn names(prefix: &str) -> Vec<String> {
+    let names = SizeClass::all().map(|class| format!("{prefix}{}", class.bytes()));
+    names.collect()
 }
 
-const OBJECTS: [&str; SizeClass::COUNT] = names!("object-");
-const SAMPLED_OBJECTS: [&str; SizeClass::COUNT] = names!("sampled-object-");
+static OBJECTS: LazyLock<Vec<String>> = LazyLock::new(|| names(OBJECT));
+static SAMPLED_OBJECTS: LazyLock<Vec<String>> = LazyLock::new(|| names(SAMPLED_OBJECT));
 
 impl Metered {
-    /// All meters.
-    pub fn all() -> impl Iterator<Item = Self> {
-        let plain = [
+    /// All meters but those of objects.
+    fn plain() -> [Self; 6] {
+        [
             Self::Block,
             Self::Pool,
             Self::SampledBlock,
             Self::SampledPool,
             Self::Mapping,
             Self::Page,
-        ];
+        ]
+    }
+
+    /// All meters.
+    pub fn all() -> impl Iterator<Item = Self> {
         let objects = SizeClass::all().map(Self::Object);
         let sampled = SizeClass::all().map(Self::SampledObject);
-        plain.into_iter().chain(objects).chain(sampled)
+        Self::plain().into_iter().chain(objects).chain(sampled)
     }
 
     /// The stable name, as it stands in recordings; size classes by their bytes.
-    pub const fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Block => "block",
             Self::Pool => "pool",
             Self::SampledBlock => "sampled-block",
             Self::SampledPool => "sampled-pool",
-            Self::Object(class) => OBJECTS[class.index()],
-            Self::SampledObject(class) => SAMPLED_OBJECTS[class.index()],
+            Self::Object(class) => &OBJECTS[class.index()],
+            Self::SampledObject(class) => &SAMPLED_OBJECTS[class.index()],
             Self::Mapping => "mapping",
             Self::Page => "page",
         }
@@ -79,7 +83,15 @@ impl Metered {
 
     /// Finds a meter by its stable name.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::all().find(|meter| meter.name() == name)
+        let class = |prefix| -> Option<SizeClass> {
+            let bytes: u64 = name.strip_prefix(prefix)?.parse().ok()?;
+            Some(SizeClass::of(bytes)).filter(|class| class.bytes() == bytes)
+        };
+        let objects = class(OBJECT).map(Self::Object);
+        let found = objects.or_else(|| class(SAMPLED_OBJECT).map(Self::SampledObject));
+        let plain = || Self::plain().into_iter();
+        let found = found.or_else(|| plain().find(|meter| meter.name() == name));
+        found.filter(|meter| meter.name() == name)
     }
 
     /// Whether its counts are estimates that rest on windows.
@@ -102,6 +114,18 @@ mod tests {
             assert_eq!(Metered::from_name(meter.name()), Some(meter));
         }
         let largest = SizeClass::all().last().map(Metered::SampledObject);
-        assert_eq!(largest.map(Metered::name), Some("sampled-object-512"));
+        assert_eq!(
+            largest.map(Metered::name),
+            Some("sampled-object-1073741824")
+        );
+        for none in [
+            "object-",
+            "object-17",
+            "object-016",
+            "object-+16",
+            "objects",
+        ] {
+            assert_eq!(Metered::from_name(none), None, "{none}");
+        }
     }
 }

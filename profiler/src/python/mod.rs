@@ -26,6 +26,7 @@ pub mod pool_sample;
 pub mod pools;
 pub mod runtime;
 pub mod sites;
+pub mod small_heap;
 mod statics;
 pub mod text;
 pub mod version;

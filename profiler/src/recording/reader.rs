@@ -159,7 +159,7 @@ fn check_kind(connection: &Connection) -> Result<(), Fault> {
     if format > schema::FORMAT {
         return Err(Fault::FromNewer(format));
     }
-    if format != schema::FORMAT {
+    if format < 1 {
         return Err(Fault::Damaged(format!("there is no format {format}")));
     }
     let mut statement = connection
@@ -257,7 +257,19 @@ mod tests {
             RecordingError::FromNewer { found, known, .. } => (found, known),
             other => panic!("{other}"),
         };
-        assert_eq!(numbers, (7, 1));
+        assert_eq!(numbers, (7, schema::FORMAT));
+    }
+
+    #[test]
+    fn what_an_older_heaptide_recorded_is_read() {
+        let (_folder, path) = place();
+        fs::write(&path, recording()).unwrap();
+        let connection = Connection::open(&path).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        drop(connection);
+        assert_eq!(read(&path).unwrap().processes.len(), 1);
+        let error = read_after("PRAGMA user_version = 0");
+        assert!(matches!(error, RecordingError::Damaged { .. }), "{error}");
     }
 
     #[test]

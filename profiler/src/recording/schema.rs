@@ -3,8 +3,9 @@
 /// The mark of a recording in the header of an `SQLite` file: `heap`.
 pub(super) const APPLICATION_ID: i64 = 0x6865_6170;
 
-/// The format that this heaptide writes, and the newest that it reads.
-pub(super) const FORMAT: i64 = 1;
+/// The format that this heaptide writes, and the newest that it reads. It reads all before it, too:
+/// in format 1 no object was larger than 512 bytes.
+pub(super) const FORMAT: i64 = 2;
 
 /// The tables by name, each with the statement that creates it.
 ///

@@ -289,13 +289,13 @@ impl Followed {
     /// How many small blocks there are now, and were there before, if it is time to count them.
     fn look_at_elders(&mut self, now: Duration, is_last: bool) -> Option<Vec<ClassCensus>> {
         let plan = self.plan.as_mut()?;
-        let (pools, fates) = (plan.pools.as_ref()?, plan.fates.as_mut()?);
+        let (heap, fates) = (plan.heap()?, plan.fates.as_mut()?);
         if self.elders.is_none() {
-            self.elders = ElderWatch::start(pools, fates, &plan.memory, now).ok();
+            self.elders = ElderWatch::start(&heap, fates, &plan.memory, now).ok();
         }
         let elders = self.elders.as_mut()?;
         let is_due = is_last || elders.is_due(now);
-        is_due.then(|| elders.look(pools, fates, &plan.memory, now).ok())?
+        is_due.then(|| elders.look(&heap, fates, &plan.memory, now).ok())?
     }
 
     fn read_heap(&mut self, now: Instant) {

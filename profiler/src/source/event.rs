@@ -45,12 +45,12 @@ pub enum What {
         /// Where.
         stack: StackId,
     },
-    /// Pymalloc handed out a small block.
+    /// Pymalloc or mimalloc handed out a block.
     ObjectTaken {
         /// The block; zero if it is not known.
         address: u64,
-        /// Its size class; `None` if the probe could not tell.
-        size_class: Option<SizeClass>,
+        /// Its size; zero if the probe could not tell.
+        size: u64,
         /// Where, if the stack was looked at.
         stack: Option<StackId>,
     },

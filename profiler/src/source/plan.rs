@@ -11,7 +11,10 @@ use profiler_common::{
 };
 use thiserror::Error;
 
-use super::small::SmallObjectSites;
+use super::{
+    hidden,
+    small::{PageSites, SmallObjectSites},
+};
 use crate::{
     probe::{Site, SiteProgram},
     process::{
@@ -26,7 +29,7 @@ use crate::{
     },
     python::{
         Interpreter, PythonError, allocator::Allocators, fates::FateReader, mimalloc::Mimalloc,
-        pools::Pools,
+        pools::Pools, small_heap::SmallHeap,
     },
     units::Pid,
 };
@@ -105,6 +108,11 @@ impl Plan {
         self
     }
 
+    /// The heap that objects live in, if that is known.
+    pub fn heap(&self) -> Option<SmallHeap> {
+        heap(self.pools.as_deref(), self.mimalloc)
+    }
+
     /// The plan for a child that was forked from the process: everything is where it was.
     #[must_use]
     pub fn for_child(&self, child: Pid) -> Self {
@@ -168,6 +176,7 @@ const FUNCTION_BYTES: usize = 256;
 /// Makes plans, and remembers what it found out about files that many processes share.
 pub struct Planner {
     small: HashMap<FileId, SmallObjectSites>,
+    pages: HashMap<FileId, PageSites>,
     max_object_sites: usize,
 }
 
@@ -178,6 +187,7 @@ impl Default for Planner {
     fn default() -> Self {
         Self {
             small: HashMap::new(),
+            pages: HashMap::new(),
             max_object_sites: usize::MAX,
         }
     }
@@ -218,10 +228,12 @@ impl Planner {
         let allocators = Allocators::read(&interpreter, &library.elf, &memory).ok();
         let mut notes = Vec::new();
         let mut sites = Vec::new();
-        notes.extend(allocators.as_ref().and_then(hidden_by));
+        notes.extend(allocators.as_ref().and_then(hidden::hidden_by));
         let uses_mimalloc = allocators.as_ref().is_some_and(Allocators::uses_mimalloc);
         let mimalloc = Mimalloc::of(&interpreter).filter(|_| uses_mimalloc);
-        if allocators.as_ref().is_none_or(Allocators::may_use_pymalloc) {
+        if let Some(mimalloc) = &mimalloc {
+            sites.extend(self.page_sites(&interpreter, &library, mimalloc, &mut notes));
+        } else if allocators.as_ref().is_none_or(Allocators::may_use_pymalloc) {
             sites = self.pool_sites(&interpreter, &library, &mut notes);
             sites.extend(allocators.and_then(|it| arena_site(&it, &images, &mut files)));
         }
@@ -242,9 +254,8 @@ impl Planner {
         let pools = Pools::find(&interpreter, &library.elf, &memory)
             .ok()
             .map(Rc::new);
-        let fates = pools
-            .as_ref()
-            .map(|pools| FateReader::new(&interpreter, &library.elf, pools.pool_size()));
+        let heap = heap(pools.as_deref(), mimalloc);
+        let fates = heap.map(|heap| FateReader::new(&interpreter, &library.elf, heap));
         Ok(Plan {
             memory,
             interpreter: Rc::new(interpreter),
@@ -270,15 +281,13 @@ impl Planner {
             .entry(file_id(&interpreter.image))
             .or_insert_with(|| SmallObjectSites::find(elf));
         if found.is_empty() {
-            notes.push(
-                "small objects are not attributed: pymalloc's code was not recognised".to_owned(),
-            );
+            notes.push(hidden::PYMALLOC_UNKNOWN.to_owned());
             return Vec::new();
         }
         let objects = found.of_objects(elf);
         let is_feasible = !objects.is_empty() && objects.len() <= self.max_object_sites;
         if !is_feasible && !objects.is_empty() {
-            notes.push(SEEN_THROUGH_POOLS.to_owned());
+            notes.push(hidden::SEEN_THROUGH_POOLS.to_owned());
         }
         // Who sees objects one by one need not look at their pools.
         let (class, program, sites) = if is_feasible {
@@ -297,35 +306,41 @@ impl Planner {
             sites,
         }]
     }
+
+    /// Where mimalloc hands out blocks.
+    fn page_sites(
+        &mut self,
+        interpreter: &Interpreter,
+        library: &OpenFile,
+        mimalloc: &Mimalloc,
+        notes: &mut Vec<String>,
+    ) -> Option<PlannedSites> {
+        let elf = &library.elf;
+        let found = self.pages.entry(file_id(&interpreter.image));
+        let found = found.or_insert_with(|| PageSites::find(elf, mimalloc.layout()));
+        let sites = found.of_objects(elf);
+        let (note, is_feasible) = if sites.is_empty() {
+            (hidden::MIMALLOC_UNKNOWN, false)
+        } else if sites.len() > self.max_object_sites {
+            (hidden::TOO_MANY_PAGE_SITES, false)
+        } else {
+            (hidden::SEEN_LIKE_SMALL, true)
+        };
+        notes.push(note.to_owned());
+        is_feasible.then(|| PlannedSites {
+            class: SiteClass::Objects,
+            program: SiteProgram::ObjectTaken,
+            file: Arc::clone(&library.file),
+            sites,
+        })
+    }
 }
 
-/// What a person should know about small objects that do not, or need not, end in pymalloc.
-fn hidden_by(allocators: &Allocators) -> Option<String> {
-    if allocators.uses_mimalloc() {
-        return Some(HIDDEN_BY_MIMALLOC.to_owned());
-    }
-    if allocators.uses_malloc() {
-        return Some(HIDDEN_BY_MALLOC.to_owned());
-    }
-    let file = allocators.foreign()?;
-    Some(format!(
-        "this Python allocates with functions of {file}: small objects are attributed only if \
-         these pass them on to pymalloc"
-    ))
+/// The heap that objects live in, if that is known.
+fn heap(pools: Option<&Pools>, mimalloc: Option<Mimalloc>) -> Option<SmallHeap> {
+    let pages = mimalloc.map(SmallHeap::Pages);
+    pages.or_else(|| pools.copied().map(SmallHeap::Pools))
 }
-
-/// What a person should know about a kernel without links for many probes.
-const SEEN_THROUGH_POOLS: &str = "small objects are seen through their pools only: this kernel \
-     attaches probes one by one, and this build of Python needs too many of them for short windows";
-
-/// What a person should know about a Python whose small objects come from `malloc`.
-const HIDDEN_BY_MALLOC: &str = "this Python allocates small objects with malloc, too, where \
-     blocks of up to 512 bytes are not measured";
-
-/// What a person should know about a Python that allocates with mimalloc.
-const HIDDEN_BY_MIMALLOC: &str = "this Python allocates with mimalloc, whose blocks are not \
-     attributed: measured are mappings, page faults, and blocks over 512 bytes that are requested \
-     from the C library";
 
 /// The place where pymalloc asks for an arena. Without it, arenas count as mappings of the
 /// program, which is no great harm.

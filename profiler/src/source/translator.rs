@@ -104,11 +104,11 @@ fn what(happening: &Happening, mut stack: impl FnMut(&RawStack) -> StackId) -> O
         },
         Happening::ObjectTaken {
             address,
-            size_class,
+            size,
             stack: raw,
         } => What::ObjectTaken {
             address: *address,
-            size_class: SizeClass::new(*size_class),
+            size: *size,
             stack: raw.as_ref().map(&mut stack),
         },
         Happening::Mapped {

@@ -17,10 +17,12 @@ const WORDS: usize = 9;
 
 /// Where objects keep the pointer to their type: behind the reference count, or behind what the
 /// garbage collector puts in front of it, or behind the two words in front of that for attributes.
+/// Without a GIL it is behind three words of reference counts, or behind those for attributes, too.
 const TYPE_PLACES: [usize; 3] = [1, 3, 5];
 
-/// `PyTypeObject.tp_flags`, and the flag of those that are types of types.
-const TYPE_FLAGS: u64 = 168;
+/// How far `PyTypeObject.tp_flags` is behind its own type, and the flag of those that are types of
+/// types.
+const TYPE_FLAGS: u64 = 160;
 const TYPE_OF_TYPES: u64 = 1 << 31;
 
 /// Types whose objects never change.
@@ -81,6 +83,8 @@ impl Identity {
 pub(super) struct Kinds {
     /// The type of types.
     metatype: Option<u64>,
+    /// Where objects keep their type.
+    object_type: u64,
     immutable: HashMap<u64, Constancy>,
     /// Whether there is a type at an address.
     known: HashMap<u64, bool>,
@@ -95,6 +99,7 @@ impl Kinds {
         };
         Self {
             metatype: address("PyType_Type"),
+            object_type: interpreter.code.offsets.object_type.into(),
             immutable: (IMMUTABLE.into_iter())
                 .filter_map(|(name, constancy)| Some((address(name)?, constancy)))
                 .collect(),
@@ -131,9 +136,11 @@ impl Kinds {
             self.known.clear();
         }
         let words: Vec<u64> = unknown.into_iter().collect();
-        let types = words_at(memory, words.iter().map(|word| word + 8));
+        let type_at = |word: &u64| word.wrapping_add(self.object_type);
+        let types = words_at(memory, words.iter().map(type_at));
         // A type of types may be derived from the one that comes with Python.
-        let flags = words_at(memory, types.iter().map(|it| it.wrapping_add(TYPE_FLAGS)));
+        let flags_at = |it: &u64| type_at(it).wrapping_add(TYPE_FLAGS);
+        let flags = words_at(memory, types.iter().map(flags_at));
         for ((candidate, found), flags) in words.iter().zip(&types).zip(flags) {
             let is_derived = ADDRESSES.contains(found)
                 && flags & TYPE_OF_TYPES != 0
@@ -179,6 +186,7 @@ mod tests {
     fn only_immutable_objects_have_a_value() {
         let kinds = Kinds {
             metatype: Some(0x10_0000),
+            object_type: 8,
             immutable: HashMap::from([(0x20_0000, Constancy::Head)]),
             known: HashMap::from([(0x20_0000, true), (0x30_0000, true), (0x40_0000, false)]),
         };
