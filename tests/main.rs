@@ -11,6 +11,7 @@ mod frames;
 mod hooks;
 mod mappings;
 mod matrix;
+mod mimalloc;
 mod objects;
 mod places;
 mod processes;
