@@ -146,7 +146,9 @@ fn check_large_blocks(python: &Python) {
     let keeps = report.site(&place("keeps_large_strings", "keeps"));
     assert_eq!(keeps.function, "keep");
     assert!(keeps.retained() * 100 >= total * 95, "{keeps:?} of {total}");
-    expect_near(total, held, 5);
+    // Mimalloc's blocks of this size are a multiple of 64 KiB.
+    let percent = if python.is_free_threaded() { 8 } else { 5 };
+    expect_near(total, held, percent);
     let drops = report.site(&place("keeps_large_strings", "drops"));
     assert!(drops.allocated.estimate >= 400_000_000, "{drops:?}");
     // The last one lives until the function returns, and it has returned.
