@@ -352,9 +352,7 @@ impl Throttle {
                 // A look may come at any time, also when nothing has happened yet.
                 let age = age.max(SOON.as_secs_f64());
                 let early = period.length.as_secs_f64() / age;
-                let pace = self.pace.known();
-                let most = age * pace.unwrap_or_default().max(1.0);
-                let slowing = slowing(passed, most, pace.map(|pace| pace * age));
+                let slowing = slowing(passed, age, self.pace.known());
                 self.is_crowded |= slowing > CROWDED;
                 (period.end, period.work, early.max(1.0) * slowing)
             }
