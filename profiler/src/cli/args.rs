@@ -86,6 +86,9 @@ pub(super) struct RecordArgs {
     /// Use one link for each probe, as on kernels before 6.6 (for tests)
     #[arg(long, hide = true)]
     single_site_links: bool,
+    /// Leave out half of the places where small objects are handed out (for tests)
+    #[arg(long, hide = true)]
+    leave_out_sites: bool,
 }
 
 impl RecordArgs {
@@ -107,6 +110,7 @@ impl RecordArgs {
             },
             diagnostics: common.verbose >= 2,
             single_site_links: self.single_site_links,
+            leave_out_sites: self.leave_out_sites,
         }
     }
 }

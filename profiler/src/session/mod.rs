@@ -15,6 +15,7 @@ mod notes;
 mod options;
 mod pace;
 mod recorder;
+mod self_test;
 mod signals;
 mod tracker;
 

@@ -69,4 +69,7 @@ pub struct Options {
     pub diagnostics: bool,
     /// Use one link for each probe, as on kernels before 6.6.
     pub single_site_links: bool,
+    /// Leave out half of the places where small objects are handed out, as if the scan of the code
+    /// had missed them.
+    pub leave_out_sites: bool,
 }

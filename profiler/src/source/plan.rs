@@ -88,6 +88,8 @@ pub struct Plan {
     pub config: ProcessConfig,
     /// Where probes stand.
     pub sites: Vec<PlannedSites>,
+    /// Where they stand instead of those of small objects, if these do not see all.
+    fallback: Vec<PlannedSites>,
     /// Whether blocks come from glibc, whose heap can be read from outside.
     pub glibc_heap: bool,
     /// What a person should know about what is not measured, a sentence each.
@@ -111,6 +113,17 @@ impl Plan {
     /// The heap that objects live in, if that is known.
     pub fn heap(&self) -> Option<SmallHeap> {
         heap(self.pools.as_deref(), self.mimalloc)
+    }
+
+    /// Looks at pools, since the probes of small objects did not see so many of them.
+    pub fn fall_back(&mut self, missed: u64, counted: u64) {
+        self.sites
+            .retain(|planned| planned.class != SiteClass::Objects);
+        self.sites.append(&mut self.fallback);
+        self.notes.push(format!(
+            "small objects are seen through their pools only: probes missed {missed} of {counted} \
+             that pools had counted"
+        ));
     }
 
     /// The plan for a child that was forked from the process: everything is where it was.
@@ -178,6 +191,8 @@ pub struct Planner {
     small: HashMap<FileId, SmallObjectSites>,
     pages: HashMap<FileId, PageSites>,
     max_object_sites: usize,
+    /// Whether every other place where objects are handed out is left out.
+    leaves_out_sites: bool,
 }
 
 /// So many probes with a link for each can be opened and closed all the time.
@@ -189,6 +204,7 @@ impl Default for Planner {
             small: HashMap::new(),
             pages: HashMap::new(),
             max_object_sites: usize::MAX,
+            leaves_out_sites: false,
         }
     }
 }
@@ -197,12 +213,19 @@ impl Default for Planner {
 type FileId = ((u32, u32), u64);
 
 impl Planner {
-    /// A planner for a kernel that wants a link for each probe.
-    pub fn with_single_links() -> Self {
-        Self {
-            max_object_sites: MAX_SINGLE_LINKS,
-            ..Self::default()
-        }
+    /// The same for a kernel that wants a link for each probe.
+    #[must_use]
+    pub const fn with_single_links(mut self) -> Self {
+        self.max_object_sites = MAX_SINGLE_LINKS;
+        self
+    }
+
+    /// The same, as if the scan of the code had missed every other place where objects are handed
+    /// out: the self-test has to notice.
+    #[must_use]
+    pub const fn with_sites_left_out(mut self) -> Self {
+        self.leaves_out_sites = true;
+        self
     }
 
     /// Finds out how a process can be measured.
@@ -227,14 +250,14 @@ impl Planner {
         let library = files.open(&interpreter.image)?;
         let allocators = Allocators::read(&interpreter, &library.elf, &memory).ok();
         let mut notes = Vec::new();
-        let mut sites = Vec::new();
+        let (mut sites, mut fallback) = (Vec::new(), Vec::new());
         notes.extend(allocators.as_ref().and_then(hidden::hidden_by));
         let uses_mimalloc = allocators.as_ref().is_some_and(Allocators::uses_mimalloc);
         let mimalloc = Mimalloc::of(&interpreter).filter(|_| uses_mimalloc);
         if let Some(mimalloc) = &mimalloc {
             sites.extend(self.page_sites(&interpreter, &library, mimalloc, &mut notes));
         } else if allocators.as_ref().is_none_or(Allocators::may_use_pymalloc) {
-            sites = self.pool_sites(&interpreter, &library, &mut notes);
+            (sites, fallback) = self.pool_sites(&interpreter, &library, &mut notes);
             sites.extend(allocators.and_then(|it| arena_site(&it, &images, &mut files)));
         }
         let blocks = BlockSites::find(&memory, &images, &library, &mut files);
@@ -264,17 +287,19 @@ impl Planner {
             fates,
             config,
             sites,
+            fallback,
             glibc_heap: blocks.glibc,
             notes,
         })
     }
 
+    /// Where small objects are seen, and where their pools are if the former are not enough.
     fn pool_sites(
         &mut self,
         interpreter: &Interpreter,
         library: &OpenFile,
         notes: &mut Vec<String>,
-    ) -> Vec<PlannedSites> {
+    ) -> (Vec<PlannedSites>, Vec<PlannedSites>) {
         let elf = &library.elf;
         let found = self
             .small
@@ -282,29 +307,34 @@ impl Planner {
             .or_insert_with(|| SmallObjectSites::find(elf));
         if found.is_empty() {
             notes.push(hidden::PYMALLOC_UNKNOWN.to_owned());
-            return Vec::new();
+            return Default::default();
         }
-        let objects = found.of_objects(elf);
+        let planned = |class, program, sites| PlannedSites {
+            class,
+            program,
+            file: Arc::clone(&library.file),
+            sites,
+        };
+        let pools = planned(
+            SiteClass::Pools,
+            SiteProgram::PoolOpened,
+            found.of_pools(elf),
+        );
+        let mut objects = found.of_objects(elf);
+        if self.leaves_out_sites {
+            objects = objects.into_iter().skip(1).step_by(2).collect();
+        }
         let is_feasible = !objects.is_empty() && objects.len() <= self.max_object_sites;
         if !is_feasible && !objects.is_empty() {
             notes.push(hidden::SEEN_THROUGH_POOLS.to_owned());
         }
         // Who sees objects one by one need not look at their pools.
-        let (class, program, sites) = if is_feasible {
-            (SiteClass::Objects, SiteProgram::ObjectTaken, objects)
+        if is_feasible {
+            let objects = planned(SiteClass::Objects, SiteProgram::ObjectTaken, objects);
+            (vec![objects], vec![pools])
         } else {
-            (
-                SiteClass::Pools,
-                SiteProgram::PoolOpened,
-                found.of_pools(elf),
-            )
-        };
-        vec![PlannedSites {
-            class,
-            program,
-            file: Arc::clone(&library.file),
-            sites,
-        }]
+            (vec![pools], Vec::new())
+        }
     }
 
     /// Where mimalloc hands out blocks.

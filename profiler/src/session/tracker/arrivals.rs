@@ -209,11 +209,6 @@ impl Tracker {
             }
         }
         self.probe.follow(pid, &plan.config)?;
-        self.notes.extend(
-            plan.notes
-                .iter()
-                .map(|note| format!("process {pid}: {note}")),
-        );
         self.records[key.0 as usize].python = Some(plan.interpreter.version.to_string());
         self.books.open(key, heap_end(pid), now);
         self.trace(pid, key, &plan);

@@ -56,11 +56,13 @@ pub(super) struct Tracker {
 impl Tracker {
     pub(super) fn new(probe: Probe, model: CostModel, options: &Options, clock: Clock) -> Self {
         let timing = timing(probe.has_multi_links());
-        let planner = if probe.has_multi_links() {
-            Planner::default()
-        } else {
-            Planner::with_single_links()
-        };
+        let mut planner = Planner::default();
+        if !probe.has_multi_links() {
+            planner = planner.with_single_links();
+        }
+        if options.leave_out_sites {
+            planner = planner.with_sites_left_out();
+        }
         let books = Books::new(page_size() as u64);
         let (limits, books) = if options.exact {
             (Limits::none(timing), books.with_all_stacks())
@@ -106,6 +108,9 @@ impl Tracker {
                 }
             }
         }
+        let notes = followed.take_notes();
+        self.notes
+            .extend(notes.iter().map(|note| format!("process {pid}: {note}")));
         self.detach_later(outcome.closed);
         for error in outcome.errors {
             self.report_unattached(pid, &error);
@@ -128,10 +133,10 @@ impl Tracker {
             Happening::Execed => self.execed(record.pid, time),
             Happening::Exited => self.exited(record.pid, time),
             _ => {
-                if let Happening::ObjectTaken { stack, .. } = &record.what
+                if let Happening::ObjectTaken { stack, address, .. } = &record.what
                     && let Some(followed) = self.followed.get_mut(&record.pid)
                 {
-                    followed.hit(record, stack.is_some());
+                    followed.hit(record, (*address, stack.is_some()));
                 }
                 if let Some(event) = self.translator.translate(record, time) {
                     self.books.apply(&event);
