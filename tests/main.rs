@@ -7,6 +7,7 @@
 mod builds;
 mod cli;
 mod compare;
+mod exports;
 mod frames;
 mod hooks;
 mod mappings;
@@ -14,6 +15,7 @@ mod matrix;
 mod objects;
 mod places;
 mod processes;
+mod replay;
 mod robust;
 mod run;
 mod support;
