@@ -7,6 +7,7 @@
 mod builds;
 mod cli;
 mod compare;
+mod exports;
 mod frames;
 mod hooks;
 mod mappings;
@@ -15,6 +16,7 @@ mod mimalloc;
 mod objects;
 mod places;
 mod processes;
+mod replay;
 mod robust;
 mod run;
 mod support;

@@ -12,7 +12,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::interpreters::{self, memray};
+use crate::{
+    interpreters::{self, memray},
+    readers,
+};
 
 /// The compiler that aya names as its minimum. An older one, from 1.95 on, builds it all the
 /// same once [`EARLY_FLAGS`] let aya use a feature that was stabilised in between.
@@ -140,11 +143,16 @@ impl Tool {
         self
     }
 
-    /// Tells tests which interpreters there are: this list, and the one with memray.
+    /// Tells tests which interpreters there are: this list, and the one with memray; and where is
+    /// what reads exports.
     pub(crate) fn with_interpreters(self, list: &str) -> Self {
         let tool = self.hidden_env(interpreters::VARIABLE, list);
-        match memray::program() {
+        let tool = match memray::program() {
             Some(program) => tool.hidden_env(memray::VARIABLE, program),
+            None => tool,
+        };
+        match readers::place() {
+            Some(folder) => tool.hidden_env(readers::VARIABLE, folder),
             None => tool,
         }
     }

@@ -10,10 +10,11 @@ use crate::{
     exec::{Tool, heaptide, say, target},
     interpreters::{self, Which},
     packages::{Package, require},
+    readers,
 };
 
 /// What the tests need beside the toolchain of the kernel half, which `build-ebpf` knows.
-const PACKAGES: [Package; 9] = [
+const PACKAGES: [Package; 11] = [
     // A C compiler, for SQLite and for the headers of interpreters.
     Package {
         name: "gcc",
@@ -56,6 +57,16 @@ const PACKAGES: [Package; 9] = [
     Package {
         name: "libmimalloc2.0",
         file: "/usr/lib/x86_64-linux-gnu/libmimalloc.so.2",
+    },
+    // `go tool pprof`, which reads an export.
+    Package {
+        name: "golang-go",
+        file: "/usr/bin/go",
+    },
+    // Gets the schema of another export.
+    Package {
+        name: "npm",
+        file: "/usr/bin/npm",
     },
 ];
 
@@ -121,6 +132,7 @@ fn unit(list: &str) -> Result<()> {
 /// Tests the binary with a kernel half that was built just now.
 fn integration(which: Which, list: &str, is_strict: bool) -> Result<()> {
     require(&PACKAGES, "testing", true)?;
+    readers::prepare(is_strict)?;
     let tests = Tool::cargo("test")?
         .args(["--package", "integration-tests", "--", "--test-threads=1"])
         .with_interpreters(&interpreters::live(which, list))

@@ -1,11 +1,18 @@
 //! Flags that several verbs share, and how their values are read.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{ArgAction, Args, ValueEnum};
 use jiff::SignedDuration;
 
-use crate::session::{Options, Target, Traffic};
+use crate::{
+    profile::Recorded,
+    report::{Redaction, Redactor},
+    session::{Options, Target, Traffic},
+};
 
 /// Flags of all verbs.
 #[derive(Clone, Debug, Args)]
@@ -50,6 +57,52 @@ enum TrafficArg {
     None,
     TcpAccepts,
     SocketBytes,
+}
+
+/// What of a recording is hidden, so that the result can be shown to others.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct RedactArgs {
+    /// Hide what others should not see, the same thing everywhere behind the same number
+    #[arg(long, value_enum, value_name = "WHAT")]
+    redact: Option<RedactArg>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum RedactArg {
+    /// The folders of files; the standard library and the names of packages stay
+    Paths,
+    /// Folders, files, functions, commands and the kernel's build; only Python's own names stay
+    Names,
+}
+
+impl RedactArgs {
+    /// Who hides it.
+    pub(super) fn redactor(self) -> Option<Redactor> {
+        self.redact.map(|redact| {
+            Redactor::new(match redact {
+                RedactArg::Paths => Redaction::Paths,
+                RedactArg::Names => Redaction::Names,
+            })
+        })
+    }
+
+    /// The recording with that hidden.
+    pub(super) fn of(self, recorded: Recorded) -> Recorded {
+        match self.redactor() {
+            Some(mut redactor) => redactor.recorded(recorded),
+            None => recorded,
+        }
+    }
+
+    /// What the file of a recording may be called, if anything.
+    pub(super) fn name_of(self, path: &Path) -> Option<String> {
+        match self.redact {
+            None => Some(path.display().to_string()),
+            Some(RedactArg::Paths) => path.file_name().map(|it| it.to_string_lossy().into_owned()),
+            // By default it is named after the command.
+            Some(RedactArg::Names) => None,
+        }
+    }
 }
 
 /// Flags of the verbs that record.

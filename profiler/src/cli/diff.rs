@@ -6,18 +6,19 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use super::{
-    args::Common,
+    args::{Common, RedactArgs},
     exit::{Misuse, REGRESSED},
     output,
 };
 use crate::{
     aggregate::{Findings, Metric, Selection, findings, weigh},
     classify::{Verdicts, judge},
-    compare::{Change, Comparison, Incomparable, Outcome, Recording, both, compare},
+    compare::{Change, Comparison, Incomparable, Outcome, Recording, both, command, compare},
     profile::Recorded,
     recording,
     report::{
-        DiffSubject, Differential, Subject, Widths, diff_json, diff_text, differential, per_second,
+        DiffSubject, Differential, Redactor, Subject, Widths, diff_json, diff_text, differential,
+        per_second,
     },
     units::Pid,
 };
@@ -45,6 +46,8 @@ pub(super) struct DiffArgs {
     /// Of which recording the widths of an SVG are; only that of before shows what is gone
     #[arg(long, value_enum, default_value_t, value_name = "SIDE")]
     width: Width,
+    #[command(flatten)]
+    redact: RedactArgs,
     /// Write it there instead of to stdout
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -96,6 +99,8 @@ struct Side {
     findings: Findings,
     verdicts: Verdicts,
     pid: Option<Pid>,
+    /// What its command is called.
+    called: String,
 }
 
 impl Side {
@@ -107,6 +112,7 @@ impl Side {
         let findings = findings(&recorded, &selection);
         let verdicts = judge(&findings);
         Self {
+            called: command(&recorded).to_owned(),
             recorded,
             findings,
             verdicts,
@@ -114,13 +120,19 @@ impl Side {
         }
     }
 
-    const fn recording(&self) -> Recording<'_> {
+    fn recording(&self) -> Recording<'_> {
         Recording {
             recorded: &self.recorded,
             findings: &self.findings,
             verdicts: &self.verdicts,
             pid: self.pid,
+            called: &self.called,
         }
+    }
+
+    /// The same with names hidden: all that it says is said anew.
+    fn redacted(self, redactor: &mut Redactor) -> Self {
+        Self::of(redactor.recorded(self.recorded), self.pid)
     }
 
     const fn subject(&self) -> Subject<'_> {
@@ -147,9 +159,21 @@ pub(super) fn run(args: DiffArgs, common: &Common) -> anyhow::Result<ExitCode> {
     }
     let pids = pids(&args.pid, [&recorded[0], &recorded[1]])?;
     let [before, after] = recorded;
-    let [before, after] = both(|| Side::of(before, pids[0]), || Side::of(after, pids[1]));
-    let comparison = compare(&before.recording(), &after.recording())
+    let mut sides = both(|| Side::of(before, pids[0]), || Side::of(after, pids[1]));
+    let mut redactor = args.redact.redactor();
+    if let Some(redactor) = &mut redactor {
+        for side in &mut sides {
+            side.called = redactor.command(&side.called);
+        }
+    }
+    let [mut before, mut after] = sides;
+    let mut comparison = compare(&before.recording(), &after.recording())
         .map_err(|refusal: Incomparable| Misuse::new(&refusal.to_string(), refusal.remedy()))?;
+    if let Some(redactor) = &mut redactor {
+        before = before.redacted(redactor);
+        after = after.redacted(redactor);
+        comparison = redactor.comparison(comparison);
+    }
     let subject = DiffSubject {
         before: before.subject(),
         after: after.subject(),

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, time::Duratio
 use clap::Args;
 
 use super::{
-    args::{Common, Format, parse_seconds},
+    args::{Common, Format, RedactArgs, parse_seconds},
     exit::Misuse,
     output,
 };
@@ -32,6 +32,8 @@ pub(super) struct ReportArgs {
     format: Format,
     #[command(flatten)]
     selection: SelectionArgs,
+    #[command(flatten)]
+    redact: RedactArgs,
 }
 
 /// Which part of a recording is looked at.
@@ -90,8 +92,9 @@ pub(super) fn run(args: ReportArgs, common: &Common) -> anyhow::Result<ExitCode>
         recording: path,
         format,
         selection,
+        redact,
     } = args;
-    let recorded = recording::read(&path)?;
+    let recorded = redact.of(recording::read(&path)?);
     let found = findings(&recorded, &selection.of(&recorded)?);
     let verdicts = judge(&found);
     let subject = Subject {
@@ -102,8 +105,11 @@ pub(super) fn run(args: ReportArgs, common: &Common) -> anyhow::Result<ExitCode>
     let written = match format {
         Format::Json => json(&subject),
         Format::Text => {
-            let name = path.display().to_string();
-            let files = [("recording", name.as_str())];
+            let name = redact.name_of(&path);
+            let files: Vec<(&str, &str)> = name
+                .iter()
+                .map(|name| ("recording", name.as_str()))
+                .collect();
             text(
                 &subject,
                 &TextOptions {

@@ -14,8 +14,8 @@ mod role;
 mod tests;
 
 pub use change::{Change, Doubt, Outcome, Rate};
-pub use obstacle::Incomparable;
-pub use role::Role;
+pub use obstacle::{Incomparable, command};
+pub use role::{Role, plain_command};
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -43,6 +43,8 @@ pub struct Recording<'a> {
     pub verdicts: &'a Verdicts,
     /// Only this process is compared.
     pub pid: Option<Pid>,
+    /// What its command is called where a sentence names it.
+    pub called: &'a str,
 }
 
 /// What became of a recording's memory in another.

@@ -95,10 +95,8 @@ pub(super) fn refuse(
     if let Some([which, other]) = odd_one(objects) {
         return Err(Incomparable::Meter { which, other });
     }
-    let commands = recordings.map(|it| command(it.recorded));
-    let is_same = role::command(&commands[0]) == role::command(&commands[1]);
-    if !is_same && !share_code(recordings, matches) {
-        let [before, after] = commands;
+    if !have_one_command(recordings) && !share_code(recordings, matches) {
+        let [before, after] = recordings.map(|it| it.called.to_owned());
         return Err(Incomparable::Program { before, after });
     }
     Ok(())
@@ -113,11 +111,16 @@ fn odd_one(are: [bool; 2]) -> Option<[&'static str; 2]> {
     }
 }
 
-fn command(recorded: &Recorded) -> String {
+/// Whether both are of the same command, but for what differs from run to run.
+fn have_one_command(recordings: [&Recording<'_>; 2]) -> bool {
+    let [before, after] = recordings.map(|it| role::plain_command(command(it.recorded)));
+    before == after
+}
+
+/// The command line of the first process.
+pub fn command(recorded: &Recorded) -> &str {
     let first = recorded.processes.first();
-    first
-        .map(|process| process.command.clone())
-        .unwrap_or_default()
+    first.map_or("", |process| process.command.as_str())
 }
 
 /// Whether they have a function in common that is the program's own.
@@ -145,9 +148,8 @@ fn is_own(frame: &Frame) -> bool {
 pub(super) fn warnings(recordings: [&Recording<'_>; 2], spreads: [&Spread; 2]) -> Vec<String> {
     let [before, after] = recordings;
     let mut warnings = Vec::new();
-    let commands = recordings.map(|it| command(it.recorded));
-    if role::command(&commands[0]) != role::command(&commands[1]) {
-        let [before, after] = commands.map(|command| short(&command));
+    if !have_one_command(recordings) {
+        let [before, after] = recordings.map(|it| short(it.called));
         warnings.push(format!(
             "the commands differ: `{before}` before, `{after}` after"
         ));

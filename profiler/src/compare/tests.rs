@@ -145,6 +145,7 @@ fn compared(before: &Recorded, after: &Recorded) -> Result<Comparison, Incompara
         findings: &found[side],
         verdicts: &verdicts[side],
         pid: None,
+        called: command(recorded),
     };
     compare(&recording(0, before), &recording(1, after))
 }

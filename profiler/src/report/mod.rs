@@ -7,6 +7,7 @@ mod flamegraph;
 mod json;
 mod place;
 mod plain;
+mod redact;
 #[cfg(test)]
 mod sample;
 mod screen;
@@ -21,6 +22,7 @@ pub use flamegraph::{
 };
 pub use json::json;
 pub use place::{Owner, Places};
+pub use redact::{Redaction, Redactor};
 pub use text::{TextOptions, text};
 
 use crate::{aggregate::Findings, classify::Verdicts, profile::Recorded};

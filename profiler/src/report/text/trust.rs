@@ -88,7 +88,8 @@ pub(super) fn losses(screen: &mut Screen, subject: &Subject<'_>) {
 /// What a person should know about how it was measured.
 pub(super) fn notes(screen: &mut Screen, subject: &Subject<'_>) {
     let facts = &subject.recorded.facts;
-    let cut_off = "the recording was not ended in order; its last seconds may be missing";
+    let cut_off =
+        "the recording was not ended in order, or is still being written: its end is missing";
     let incomplete = (!facts.complete).then(|| cut_off.to_owned());
     let notes: Vec<String> = incomplete
         .into_iter()
