@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What the tests need beside the toolchain of the kernel half, which `build-ebpf` knows.
-const PACKAGES: [Package; 9] = [
+const PACKAGES: [Package; 11] = [
     // A C compiler, for SQLite and for the headers of interpreters.
     Package {
         name: "gcc",
@@ -56,6 +56,15 @@ const PACKAGES: [Package; 9] = [
     Package {
         name: "libmimalloc2.0",
         file: "/usr/lib/x86_64-linux-gnu/libmimalloc.so.2",
+    },
+    // A browser for pages and drawings, and what drives it.
+    Package {
+        name: "chromium",
+        file: "/usr/bin/chromium",
+    },
+    Package {
+        name: "chromium-driver",
+        file: "/usr/bin/chromedriver",
     },
 ];
 

@@ -68,6 +68,7 @@ pub(super) fn run(args: FlamegraphArgs) -> anyhow::Result<ExitCode> {
         title,
         colors,
         reverse,
+        ..FlamegraphOptions::default()
     };
     let found = findings(&recorded, &selection);
     let weights = weigh(&recorded, &selection, metric);
