@@ -191,14 +191,23 @@ fn a_report_tells_first_what_to_act_on() {
     let first = browser.ask("document.querySelector('main > section').innerText");
     let first = first.as_str().unwrap();
     assert!(first.starts_with("Verdict\nretained-growth"), "{first}");
-    assert!(first.contains("remember (") && first.contains("Next steps"), "{first}");
+    assert!(
+        first.contains("remember (") && first.contains("Next steps"),
+        "{first}"
+    );
     let text = browser.ask("document.body.innerText");
     let text = text.as_str().unwrap();
     assert!(text.contains("<script>window.harmed=1</script>"), "{text}");
     let charts = "[...document.querySelectorAll('#course svg')].map(it => it.clientWidth > 0)";
-    assert_eq!(browser.ask(charts), serde_json::json!([true, false, true, false]));
+    assert_eq!(
+        browser.ask(charts),
+        serde_json::json!([true, false, true, false])
+    );
     let cards = browser.ask("document.querySelectorAll('.card svg').length");
-    assert_eq!(cards, 4, "two processes, each with its size and its activity");
+    assert_eq!(
+        cards, 4,
+        "two processes, each with its size and its activity"
+    );
     expect_no_harm(&browser);
 }
 
@@ -216,10 +225,15 @@ fn lines_are_sorted_filtered_and_opened() {
     assert_eq!(lines(&browser, table)[0], "render");
     browser.click(&head("allocated"));
     assert_ne!(lines(&browser, table)[0], "render");
-    assert_eq!(browser.ask("document.querySelectorAll('th[aria-sort=ascending]').length"), 1);
+    assert_eq!(
+        browser.ask("document.querySelectorAll('th[aria-sort=ascending]').length"),
+        1
+    );
     browser.click(&head("where"));
     let sorted = lines(&browser, table);
-    assert!(sorted.iter().position(|it| it == "remember") < sorted.iter().position(|it| it == "render"));
+    assert!(
+        sorted.iter().position(|it| it == "remember") < sorted.iter().position(|it| it == "render")
+    );
 
     let filter = "#lines-table input[type=search]";
     browser.fill(filter, "cache.py");
@@ -227,13 +241,19 @@ fn lines_are_sorted_filtered_and_opened() {
     browser.enter("#lines-table .opener", ENTER);
     let detail = browser.ask("document.querySelector('#lines-table .detail').innerText");
     let detail = detail.as_str().unwrap();
-    assert!(detail.contains("<module>") && detail.contains("/srv/app/cache.py:7"), "{detail}");
+    assert!(
+        detail.contains("<module>") && detail.contains("/srv/app/cache.py:7"),
+        "{detail}"
+    );
     assert!(detail.contains("4711, 4712"), "{detail}");
 
     let retained = "document.querySelector('#lines-table tbody td.number').innerText";
     let of_all = browser.ask(retained);
     let second = browser.ask("document.querySelectorAll('#lines-table select')[1].options[2].text");
-    browser.choose("#lines-table label:nth-of-type(3) select", second.as_str().unwrap());
+    browser.choose(
+        "#lines-table label:nth-of-type(3) select",
+        second.as_str().unwrap(),
+    );
     assert_eq!(lines(&browser, table), ["remember"]);
     assert_ne!(browser.ask(retained), of_all);
     assert_eq!(browser.ask(retained), "1.91 MiB");
@@ -259,7 +279,10 @@ fn the_theme_follows_the_system_and_can_be_chosen() {
     for (light, dark) in looks[0].iter().zip(&looks[1]) {
         assert_ne!(light, dark, "{looks:?}");
     }
-    assert_eq!(looks[2], looks[0], "a browser without a screen has a light system");
+    assert_eq!(
+        looks[2], looks[0],
+        "a browser without a screen has a light system"
+    );
     expect_no_harm(&browser);
 }
 
@@ -274,7 +297,8 @@ fn flamegraphs_of_a_page_are_searched_and_zoomed_without_a_clash() {
             "document.querySelector('#flame-frame iframe[title$={metric}]:not([hidden])')"
         ));
     }
-    let shown = browser.ask("document.querySelectorAll('#flame-frame iframe:not([hidden])').length");
+    let shown =
+        browser.ask("document.querySelectorAll('#flame-frame iframe:not([hidden])').length");
     assert_eq!(shown, 1);
 
     browser.click("#tab-allocated");
@@ -296,7 +320,10 @@ fn flamegraphs_of_a_page_are_searched_and_zoomed_without_a_clash() {
         browser.enter("body", &(UP.to_owned() + ENTER));
         let selected = "document.querySelector('.selected title').textContent";
         let selected = browser.ask(selected);
-        assert!(selected.as_str().unwrap().starts_with("<module>"), "{selected}");
+        assert!(
+            selected.as_str().unwrap().starts_with("<module>"),
+            "{selected}"
+        );
         assert_eq!(browser.ask("window.harmed ?? null"), Value::Null);
     });
     browser.click("#flame-reset");
@@ -323,7 +350,10 @@ fn a_comparison_shows_verdicts_lines_and_both_flamegraphs() {
     browser.until("document.querySelector('#changes-table[data-ready]')");
     let first = browser.ask("document.querySelector('main > section').innerText");
     let first = first.as_str().unwrap();
-    assert!(first.contains("improved") && first.contains("less retained"), "{first}");
+    assert!(
+        first.contains("improved") && first.contains("less retained"),
+        "{first}"
+    );
     assert!(first.contains("retained-growth"), "{first}");
     assert_eq!(lines(&browser, table)[0], "remember");
     browser.choose("#changes-table label:nth-of-type(3) select", "improved");
@@ -349,7 +379,10 @@ fn flamegraph_drawings_are_searched_and_zoomed() {
     let recording = record(folder.path(), "a.heaptide", 1).display().to_string();
     let [plain, differential] = ["plain.svg", "differential.svg"].map(|it| folder.path().join(it));
     write(&["flamegraph", &recording], &plain);
-    write(&["diff", &recording, &recording, "--format", "svg"], &differential);
+    write(
+        &["diff", &recording, &recording, "--format", "svg"],
+        &differential,
+    );
     for drawing in [plain, differential] {
         browser.open(&drawing);
         browser.click("#search");

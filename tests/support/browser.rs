@@ -101,7 +101,10 @@ impl Browser {
     /// What an expression is in the page.
     #[track_caller]
     pub(crate) fn ask(&self, expression: &str) -> Value {
-        self.wait(self.client.execute(&format!("return {expression};"), Vec::new()))
+        self.wait(
+            self.client
+                .execute(&format!("return {expression};"), Vec::new()),
+        )
     }
 
     /// Waits until an expression is true in the page.
@@ -114,7 +117,10 @@ impl Browser {
         );
         let asked = self.client.execute_async(&script, Vec::new());
         let answer = self.runtime.block_on(asked);
-        assert!(answer.is_ok(), "`{expression}` has not become true: {answer:?}");
+        assert!(
+            answer.is_ok(),
+            "`{expression}` has not become true: {answer:?}"
+        );
     }
 
     #[track_caller]

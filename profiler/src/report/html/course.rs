@@ -79,7 +79,7 @@ fn charts(subject: &Subject<'_>, span: Span) -> Markup {
                 ", one process on the other; pages that they share count for each of them" } }
             div.for-wide { (areas(WIDE).draw()) }
             div.for-narrow { (areas(NARROW).draw()) }
-            p.axis { (subject.verdicts.activity.name()) }
+            p.axis { "activity: " (subject.verdicts.activity.name()) }
             div.for-wide { (below(WIDE.0)) }
             div.for-narrow { (below(NARROW.0)) }
         }
@@ -118,7 +118,7 @@ fn tracks<'a>(subject: &Subject<'a>, span: Span) -> Vec<Track<'a>> {
     let mut own = own.to_vec();
     own.sort_unstable();
     let size = |process: &ProcessFinding| {
-        let points = line(&process.course.moments, |moment| Some(moment.rss));
+        let points = line(&process.course.moments, resident);
         resampled(&points, lived(process, span), span)
     };
     let mut tracks: Vec<Track<'_>> = (own.iter().enumerate())
@@ -235,11 +235,16 @@ const fn became(kind: LifecycleKind) -> &'static str {
     }
 }
 
+/// What is resident; of a process that has just ended nothing is, and that is no size.
+fn resident(moment: &Moment) -> Option<u64> {
+    Some(moment.rss).filter(|rss| *rss > 0)
+}
+
 /// A line of a process's chart: what it is, and how a moment tells it.
 type Told = (&'static str, fn(&Moment) -> Option<u64>);
 
 const LINES: [Told; 4] = [
-    ("resident", |moment| Some(moment.rss)),
+    ("resident", resident),
     ("held by Python's allocator", |moment| moment.reserved),
     ("in use in small blocks", |moment| moment.small),
     ("private", |moment| moment.uss),
@@ -274,7 +279,7 @@ pub(super) fn of_process(subject: &Subject<'_>, process: &ProcessFinding) -> Mar
         @if moments.len() > 1 {
             figure.chart role="group" aria-label=(of_single(process)) {
                 (size.draw())
-                p.axis { (subject.verdicts.activity.name()) }
+                p.axis { "activity: " (subject.verdicts.activity.name()) }
                 (activity_chart((SMALL.0, LOW), span, &busy, &marks))
             }
             ul.legend {

@@ -11,7 +11,7 @@ use super::{
     trust::notes,
 };
 use crate::{
-    compare::{Change, Changes, Fate, LineChange, Outcome, Rate},
+    compare::{Change, Changes, Comparison, Fate, LineChange, Outcome, Rate},
     profile::Frame,
     report::{
         DiffSubject, Owner, Places, Subject,
@@ -78,8 +78,7 @@ fn verdict(subject: &DiffSubject<'_>) -> Markup {
         section.verdict #verdict aria-labelledby="verdict-title" {
             h2 #verdict-title.visually-hidden { "Verdict" }
             p { (outcome(main.outcome)) }
-            p.summary { (name(main.outcome)) (said(comparison)) }
-            @if let Some(doubt) = main.doubt { p { (doubt.describe()) } }
+            p.summary { (sentence(comparison)) }
             @if !comparison.warnings.is_empty() {
                 ul.notes { @for warning in &comparison.warnings { li { (foreign(warning)) } } }
             }
@@ -99,6 +98,19 @@ fn verdict(subject: &DiffSubject<'_>) -> Markup {
                 (pattern("After", subject.after))
             }
         }
+    }
+}
+
+/// What became of memory.
+fn sentence(comparison: &Comparison) -> String {
+    let main = comparison.total.main();
+    match (main.outcome, main.doubt) {
+        (Outcome::Improved | Outcome::Regressed, _) => {
+            said(comparison).trim_start_matches(": ").to_owned()
+        }
+        (Outcome::Unchanged, _) => "as much is retained per second as before".to_owned(),
+        (Outcome::CannotTell, Some(doubt)) => doubt.describe().to_owned(),
+        (Outcome::CannotTell, None) => name(main.outcome).to_owned(),
     }
 }
 

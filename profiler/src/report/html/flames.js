@@ -21,7 +21,7 @@
       style: `height: ${height + 4}px`,
     });
     frame.srcdoc = `<!doctype html><html lang="en"><meta charset="utf-8"><style>${style}</style>` +
-      `<script>${script}</script><body tabindex="0">${svg}</body></html>`;
+      `<script>${script}<\/script><body tabindex="0">${svg}</body></html>`;
     return frame;
   }
 

@@ -13,7 +13,7 @@ const foreign = (text) => element("bdi", {}, text);
 
 // Unpacks a piece of data of this page; nothing if it has none of this name.
 async function unpacked(name) {
-  const block = document.getElementById(name);
+  const block = document.getElementById(`data-${name}`);
   if (!block) return null;
   const bytes = Uint8Array.from(atob(block.textContent), (character) => character.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));

@@ -55,7 +55,7 @@ pub(super) fn page(title: &str, body: &Markup, flames: &[Flame], data: &[(&str, 
 /// Data that scripts unpack when they need them.
 fn block(name: &str, text: &str) -> Markup {
     html! {
-        script type="text/plain" id=(name) { (packed(text)) }
+        script type="text/plain" id={"data-" (name)} { (packed(text)) }
     }
 }
 
