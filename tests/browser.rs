@@ -307,7 +307,7 @@ fn flamegraphs_of_a_page_are_searched_and_zoomed_without_a_clash() {
     browser.fill("#flame-search", "no such (");
     browser.until("document.getElementById('flame-found').textContent === 'Nothing matches'");
     browser.fill("#flame-search", "remember");
-    browser.until("document.getElementById('flame-found').textContent.startsWith('Matched: 2')");
+    browser.until("document.getElementById('flame-found').textContent.startsWith('Matched: 1')");
 
     let is_zoomed = "!document.getElementById('unzoom').classList.contains('hide')";
     let frame = "//*[local-name()='g'][*[local-name()='title'][starts-with(., 'render')]]";

@@ -9,11 +9,11 @@ use crate::{
     build_ebpf, ci,
     exec::{Tool, heaptide, say, target},
     interpreters::{self, Which},
-    packages::{Package, require},
+    packages::{BROWSER, Package, require},
 };
 
 /// What the tests need beside the toolchain of the kernel half, which `build-ebpf` knows.
-const PACKAGES: [Package; 11] = [
+const PACKAGES: [Package; 9] = [
     // A C compiler, for SQLite and for the headers of interpreters.
     Package {
         name: "gcc",
@@ -57,15 +57,6 @@ const PACKAGES: [Package; 11] = [
         name: "libmimalloc2.0",
         file: "/usr/lib/x86_64-linux-gnu/libmimalloc.so.2",
     },
-    // A browser for pages and drawings, and what drives it.
-    Package {
-        name: "chromium",
-        file: "/usr/bin/chromium",
-    },
-    Package {
-        name: "chromium-driver",
-        file: "/usr/bin/chromedriver",
-    },
 ];
 
 /// Which tests to run.
@@ -106,6 +97,7 @@ pub(crate) fn run(options: &Options, is_strict: bool) -> Result<()> {
 /// Everything that CI runs. What the tests found is printed last.
 pub(crate) fn all(which: Which, is_strict: bool) -> Result<()> {
     require(&PACKAGES, "testing", true)?;
+    require(&BROWSER, "testing pages", true)?;
     let list = interpreters::prepare(which, is_strict)?;
     ci::check(is_strict)?;
     unit(&list)?;
@@ -130,6 +122,7 @@ fn unit(list: &str) -> Result<()> {
 /// Tests the binary with a kernel half that was built just now.
 fn integration(which: Which, list: &str, is_strict: bool) -> Result<()> {
     require(&PACKAGES, "testing", true)?;
+    require(&BROWSER, "testing pages", true)?;
     let tests = Tool::cargo("test")?
         .args(["--package", "integration-tests", "--", "--test-threads=1"])
         .with_interpreters(&interpreters::live(which, list))

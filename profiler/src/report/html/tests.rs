@@ -101,7 +101,7 @@ fn names_of_the_target_are_never_markup() {
     assert!(!page.contains('\u{202e}') && page.contains("\\u{202e}"));
     let sites: Value = serde_json::from_str(&data(&page, "sites")).unwrap();
     let text = sites["text"].as_array().unwrap();
-    let expected = crate::report::plain::printable(HOSTILE);
+    let expected = printable(HOSTILE);
     assert!(
         text.iter().any(|it| *it == Value::from(expected.as_str())),
         "{text:#?}"
