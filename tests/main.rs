@@ -4,6 +4,7 @@
 
 #![cfg(test)]
 
+mod browser;
 mod builds;
 mod cli;
 mod compare;

@@ -1,5 +1,6 @@
 //! What all tests need: a program under test, heaptide beside it, and what this host can do.
 
+pub(crate) mod browser;
 pub(crate) mod disk;
 pub(crate) mod golden;
 pub(crate) mod heaptide;

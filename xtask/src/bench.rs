@@ -7,7 +7,10 @@ use std::{
 
 use anyhow::Result;
 
-use crate::exec::{Tool, say, target};
+use crate::{
+    exec::{Tool, say, target},
+    packages::{BROWSER, require},
+};
 
 /// What is measured.
 #[derive(clap::Args)]
@@ -18,7 +21,8 @@ pub(crate) struct Options {
 
 #[derive(clap::Subcommand)]
 enum Bench {
-    /// How long reports of ten minutes with 100,000 stacks take, and how much memory
+    /// How long reports of ten minutes with 100,000 stacks take, how much memory, and how long a
+    /// page of 100,000 lines takes to open
     Report,
     /// What attaching costs real libraries at the default budget; as root, on a quiet machine
     Overhead {
@@ -102,5 +106,16 @@ fn report() -> Result<()> {
         .arg("docs/benchmarks/reports.py")
         .arg(release.join("heaptide"))
         .args(&recordings)
+        .run()?;
+    require(&BROWSER, "opening a page", true)?;
+    let lines = folder.join("lines.heaptide");
+    Tool::new(release.join("examples/made_recording"))
+        .arg(&lines)
+        .args(["1", "lines"])
+        .run()?;
+    Tool::new("python3")
+        .arg("docs/benchmarks/opening.py")
+        .arg(release.join("heaptide"))
+        .arg(&lines)
         .run()
 }

@@ -9,7 +9,7 @@ use crate::{
     build_ebpf, ci,
     exec::{Tool, heaptide, say, target},
     interpreters::{self, Which},
-    packages::{Package, require},
+    packages::{BROWSER, Package, require},
     readers,
 };
 
@@ -108,6 +108,7 @@ pub(crate) fn run(options: &Options, is_strict: bool) -> Result<()> {
 /// Everything that CI runs. What the tests found is printed last.
 pub(crate) fn all(which: Which, is_strict: bool) -> Result<()> {
     require(&PACKAGES, "testing", true)?;
+    require(&BROWSER, "testing pages", true)?;
     let list = interpreters::prepare(which, is_strict)?;
     ci::check(is_strict)?;
     unit(&list)?;
@@ -133,6 +134,7 @@ fn unit(list: &str) -> Result<()> {
 fn integration(which: Which, list: &str, is_strict: bool) -> Result<()> {
     require(&PACKAGES, "testing", true)?;
     readers::prepare(is_strict)?;
+    require(&BROWSER, "testing pages", true)?;
     let tests = Tool::cargo("test")?
         .args(["--package", "integration-tests", "--", "--test-threads=1"])
         .with_interpreters(&interpreters::live(which, list))

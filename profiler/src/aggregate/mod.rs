@@ -4,6 +4,7 @@
 mod anchor;
 mod blocks;
 mod books;
+mod breakdown;
 mod collector;
 mod course;
 mod elders;
@@ -29,6 +30,7 @@ mod test_data;
 mod windows;
 
 pub use books::Books;
+pub use breakdown::{Breakdown, ProcessSites, breakdown};
 pub use course::{Course, Moment};
 pub use elders::Elders;
 pub use estimate::Estimate;

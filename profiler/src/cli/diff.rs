@@ -17,7 +17,8 @@ use crate::{
     profile::Recorded,
     recording,
     report::{
-        DiffSubject, Differential, Redactor, Subject, Widths, diff_json, diff_text, differential,
+        DiffSubject, Differential, Redactor, Subject, Widths, diff_html, diff_json, diff_text,
+        differential,
         per_second,
     },
     units::Pid,
@@ -63,6 +64,8 @@ enum Format {
     Json,
     /// A differential flamegraph of what is retained
     Svg,
+    /// One page for a browser, with both differential flamegraphs and all lines
+    Html,
 }
 
 /// Of which recording the widths are.
@@ -183,7 +186,19 @@ pub(super) fn run(args: DiffArgs, common: &Common) -> anyhow::Result<ExitCode> {
     let written = match args.format {
         Format::Text => diff_text(&subject, has_color),
         Format::Json => diff_json(&subject),
-        Format::Svg => draw([&before, &after], &comparison, args.width)?,
+        Format::Svg => {
+            let widths = match args.width {
+                Width::Before => Widths::Before,
+                Width::After => Widths::After,
+            };
+            String::from_utf8(draw([&before, &after], &comparison, &[widths])?.remove(0))?
+        }
+        Format::Html => {
+            let sides = [Widths::After, Widths::Before];
+            let mut drawn = draw([&before, &after], &comparison, &sides)?;
+            let before = drawn.remove(1);
+            diff_html(&subject, drawn.remove(0), before)
+        }
     };
     match &args.output {
         Some(file) => {
@@ -195,8 +210,12 @@ pub(super) fn run(args: DiffArgs, common: &Common) -> anyhow::Result<ExitCode> {
     Ok(gate(&[total.retained, total.mapped], args.fail_above))
 }
 
-/// The differential flamegraph.
-fn draw(sides: [&Side; 2], comparison: &Comparison, width: Width) -> anyhow::Result<String> {
+/// The differential flamegraphs, as wide as these sides.
+fn draw(
+    sides: [&Side; 2],
+    comparison: &Comparison,
+    widths: &[Widths],
+) -> anyhow::Result<Vec<Vec<u8>>> {
     let rates = sides.map(|side| {
         let selection = Selection {
             pid: side.pid,
@@ -205,16 +224,15 @@ fn draw(sides: [&Side; 2], comparison: &Comparison, width: Width) -> anyhow::Res
         let weights = weigh(&side.recorded, &selection, Metric::Retained);
         per_second(&weights, side.findings.duration)
     });
-    let drawn = differential(&Differential {
-        recorded: sides.map(|side| &side.recorded),
-        same: &comparison.same,
-        rates: [&rates[0], &rates[1]],
-        widths: match width {
-            Width::Before => Widths::Before,
-            Width::After => Widths::After,
-        },
-    })?;
-    Ok(String::from_utf8(drawn)?)
+    let drawn = widths.iter().map(|widths| {
+        Ok(differential(&Differential {
+            recorded: sides.map(|side| &side.recorded),
+            same: &comparison.same,
+            rates: [&rates[0], &rates[1]],
+            widths: *widths,
+        })?)
+    });
+    drawn.collect()
 }
 
 /// The answer to whoever asked for a threshold.

@@ -77,6 +77,7 @@ pub(super) fn run(args: FlamegraphArgs, common: &Common) -> anyhow::Result<ExitC
         title,
         colors,
         reverse,
+        ..FlamegraphOptions::default()
     };
     let found = findings(&recorded, &selection);
     let weights = weigh(&recorded, &selection, metric);

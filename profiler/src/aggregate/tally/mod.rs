@@ -200,8 +200,13 @@ pub fn weigh(recorded: &Recorded, selection: &Selection, metric: Metric) -> Vec<
     let part = Part::new(recorded, selection);
     let censuses = part.censuses();
     let observations = observations(&part, recorded, &censuses);
+    weights(&tally(&part, &observations, &censuses), metric)
+}
+
+/// What these sums come to, by stack.
+pub(super) fn weights(tallies: &[Tally], metric: Metric) -> Vec<(StackId, u64)> {
     let mut weights = BTreeMap::<_, u64>::new();
-    for tally in tally(&part, &observations, &censuses) {
+    for tally in tallies {
         let weight = weights.entry(tally.stack).or_default();
         *weight = weight.saturating_add(tally.value(metric));
     }

@@ -42,6 +42,8 @@ pub struct FlamegraphOptions {
     pub colors: Colors,
     /// Whether it hangs from the top (an icicle) rather than growing from the bottom.
     pub reverse: bool,
+    /// Frames of less than so many percent of all are left out; by default hardly any are.
+    pub narrowest_percent: Option<f64>,
 }
 
 impl Default for FlamegraphOptions {
@@ -51,6 +53,7 @@ impl Default for FlamegraphOptions {
             title: None,
             colors: Colors::default(),
             reverse: false,
+            narrowest_percent: None,
         }
     }
 }
@@ -97,6 +100,9 @@ pub fn flamegraph(
     drawing.name_type = String::new();
     drawing.factor = folded.factor;
     drawing.text_truncate_direction = TextTruncateDirection::Right;
+    if let Some(percent) = options.narrowest_percent {
+        drawing.min_width = percent;
+    }
     if options.reverse {
         drawing.direction = Direction::Inverted;
     }

@@ -2,12 +2,11 @@
 
 mod chart;
 mod growth;
-mod numbers;
 mod processes;
-mod sites;
+pub(super) mod sites;
 #[cfg(test)]
 mod tests;
-mod trust;
+pub(super) mod trust;
 
 use super::{Subject, screen::Screen};
 

@@ -1,11 +1,11 @@
 //! The table of sites.
 
-use super::numbers::{percent, uncertainty};
 use crate::{
     aggregate::Site,
     profile::Frame,
     report::{
         Owner, Places, Subject,
+        numbers::{percent, uncertainty},
         plain::width,
         screen::{COLUMNS, Line, Look, ROOM, Screen, Worth},
     },
@@ -95,7 +95,7 @@ fn own_caller<'a>(site: &Site, subject: &Subject<'a>) -> Option<&'a Frame> {
 }
 
 /// The frame that a site is.
-pub(super) fn frame_of(site: &Site) -> Frame {
+pub(in crate::report) fn frame_of(site: &Site) -> Frame {
     Frame {
         function: site.function.clone(),
         file: site.file.clone(),
@@ -104,7 +104,7 @@ pub(super) fn frame_of(site: &Site) -> Frame {
 }
 
 /// Paths relative to what the files of all sites share.
-pub(super) fn places(subject: &Subject<'_>) -> Places {
+pub(in crate::report) fn places(subject: &Subject<'_>) -> Places {
     let stacks = &subject.recorded.stacks;
     let sites = subject.findings.sites.iter();
     Places::of(sites.flat_map(|site| stacks.frames_of(site.stack).map(|id| stacks.frame(id))))

@@ -2,10 +2,10 @@
 
 use profiler_common::loss::Loss;
 
-use super::numbers::grouped;
 use crate::aggregate::Findings;
 use crate::report::{
     Subject,
+    numbers::grouped,
     plain::{cut, printable},
     screen::{Line, Look, Screen, Worth},
 };
@@ -36,7 +36,7 @@ pub(super) fn cost(screen: &mut Screen, subject: &Subject<'_>) {
 }
 
 /// For which part of the time what was watched.
-fn watched(findings: &Findings) -> String {
+pub(in crate::report) fn watched(findings: &Findings) -> String {
     let blocks = format!(
         "larger blocks {}",
         part_of_time(findings.blocks_observed_fraction)
