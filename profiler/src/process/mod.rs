@@ -14,6 +14,7 @@ pub mod instruction;
 pub mod link_map;
 pub mod maps;
 pub mod memory;
+pub mod pagemap;
 mod proc_file;
 mod stat;
 
