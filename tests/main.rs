@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod builds;
+mod causes;
 mod cli;
 mod compare;
 mod frames;

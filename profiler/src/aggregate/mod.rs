@@ -4,6 +4,7 @@
 mod anchor;
 mod blocks;
 mod books;
+mod causes;
 mod collector;
 mod course;
 mod elders;
@@ -29,11 +30,14 @@ mod test_data;
 mod windows;
 
 pub use books::Books;
+pub use causes::{AllocatorFinding, CopySite, SharingFinding};
 pub use course::{Course, Moment};
 pub use elders::Elders;
 pub use estimate::Estimate;
 pub use findings::{Findings, GroupFinding, ProcessFinding, Site, Totals, findings};
 pub use metric::Metric;
+#[cfg(test)]
+pub(crate) use processes::bare_process;
 pub use selection::Selection;
 pub use spread::{Flow, Flows, Growth, LineSpread, Spread, spread};
 pub use tally::weigh;

@@ -76,7 +76,11 @@ pub enum Happening {
     /// See [`EventKind::BreakMoved`].
     BreakMoved { address: u64, stack: RawStack },
     /// See [`EventKind::PageTouched`].
-    PageTouched { faults: u64, stack: RawStack },
+    PageTouched {
+        address: u64,
+        faults: u64,
+        stack: RawStack,
+    },
     /// See [`EventKind::Forked`].
     Forked { child: Pid },
     /// See [`EventKind::Execed`].
@@ -132,6 +136,7 @@ pub fn decode(bytes: &[u8]) -> Option<Record> {
             stack: stack()?,
         },
         EventKind::PageTouched => Happening::PageTouched {
+            address,
             faults: size,
             stack: stack()?,
         },

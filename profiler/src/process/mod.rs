@@ -16,6 +16,7 @@ pub mod maps;
 pub mod memory;
 pub mod pagemap;
 mod proc_file;
+pub mod sharing;
 mod stat;
 
 #[cfg(test)]

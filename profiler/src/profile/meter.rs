@@ -1,6 +1,6 @@
 //! What counters count.
 
-use super::SizeClass;
+use super::{CopyCause, SizeClass};
 
 /// What a counter counts. No byte is counted by two meters whose sums are added up: blocks over 512
 /// bytes and small objects are disjoint, and so are those that were seen in full and those that
@@ -30,6 +30,8 @@ pub enum Metered {
     Mapping,
     /// Fresh pages touched, sampled: one page fault in so many.
     Page,
+    /// Those of them that a forked process had shared until it wrote there, by what was written.
+    Copied(CopyCause),
 }
 
 /// The names of a meter by size class.
@@ -58,9 +60,14 @@ impl Metered {
             Self::Mapping,
             Self::Page,
         ];
+        let copied = CopyCause::ALL.map(Self::Copied);
         let objects = SizeClass::all().map(Self::Object);
         let sampled = SizeClass::all().map(Self::SampledObject);
-        plain.into_iter().chain(objects).chain(sampled)
+        plain
+            .into_iter()
+            .chain(copied)
+            .chain(objects)
+            .chain(sampled)
     }
 
     /// The stable name, as it stands in recordings; size classes by their bytes.
@@ -74,6 +81,10 @@ impl Metered {
             Self::SampledObject(class) => SAMPLED_OBJECTS[class.index()],
             Self::Mapping => "mapping",
             Self::Page => "page",
+            Self::Copied(CopyCause::References) => "copied-by-references",
+            Self::Copied(CopyCause::Collector) => "copied-by-collector",
+            Self::Copied(CopyCause::Data) => "copied-by-data",
+            Self::Copied(CopyCause::Unknown) => "copied",
         }
     }
 
@@ -97,7 +108,7 @@ mod tests {
 
     #[test]
     fn each_meter_has_a_name_of_its_own() {
-        assert_eq!(Metered::all().count(), 6 + 2 * SizeClass::COUNT);
+        assert_eq!(Metered::all().count(), 10 + 2 * SizeClass::COUNT);
         for meter in Metered::all() {
             assert_eq!(Metered::from_name(meter.name()), Some(meter));
         }

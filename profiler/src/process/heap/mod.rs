@@ -9,7 +9,7 @@ mod chunks;
 
 use rustix::{io::Errno, param::page_size};
 
-pub use self::arenas::{ArenaCensus, Arenas, HeapCensus};
+pub use self::arenas::Arenas;
 
 use super::{c_library::CLibrary, elf::ElfFile, memory::Memory};
 

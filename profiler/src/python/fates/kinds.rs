@@ -20,7 +20,7 @@ const WORDS: usize = 9;
 const TYPE_PLACES: [usize; 3] = [1, 3, 5];
 
 /// `PyTypeObject.tp_flags`, and the flag of those that are types of types.
-const TYPE_FLAGS: u64 = 168;
+pub(super) const TYPE_FLAGS: u64 = 168;
 const TYPE_OF_TYPES: u64 = 1 << 31;
 
 /// Types whose objects never change.
@@ -120,8 +120,27 @@ impl Kinds {
 
     /// Finds out which of the words point to types.
     pub(super) fn learn(&mut self, memory: &Memory, seen: &[&Words]) {
-        let unknown: BTreeSet<u64> = (seen.iter())
-            .flat_map(|words| candidates(words))
+        let candidates = seen.iter().flat_map(|words| candidates(words));
+        self.learn_about(memory, candidates);
+    }
+
+    /// Whether types can be told at all.
+    pub(super) const fn can_tell(&self) -> bool {
+        self.metatype.is_some()
+    }
+
+    /// Which of some words point to types.
+    pub(super) fn are_types<const N: usize>(
+        &mut self,
+        memory: &Memory,
+        words: [u64; N],
+    ) -> [bool; N] {
+        self.learn_about(memory, words.into_iter().filter(may_be_type));
+        words.map(|word| self.known.get(&word).copied().unwrap_or(false))
+    }
+
+    fn learn_about(&mut self, memory: &Memory, candidates: impl Iterator<Item = u64>) {
+        let unknown: BTreeSet<u64> = candidates
             .filter(|word| !self.known.contains_key(word))
             .collect();
         let Some(metatype) = self.metatype else {
@@ -156,9 +175,12 @@ fn words_at(memory: &Memory, addresses: impl Iterator<Item = u64>) -> Vec<u64> {
 /// What may be pointers to types.
 fn candidates(words: &Words) -> impl Iterator<Item = u64> {
     let words = TYPE_PLACES.map(|place| words[place]);
-    words
-        .into_iter()
-        .filter(|word| word.is_multiple_of(8) && ADDRESSES.contains(word))
+    words.into_iter().filter(may_be_type)
+}
+
+/// Whether a word can be the address of a type.
+fn may_be_type(word: &u64) -> bool {
+    word.is_multiple_of(8) && ADDRESSES.contains(word)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 mod kinds;
 mod pool_state;
+mod written;
 
 use std::collections::BTreeMap;
 

@@ -99,6 +99,7 @@ WAYS = {
 told()
 # What is released at the end of the heap stays in it.
 libc.mallopt(-1, 1 << 30)
+print("ready", flush=True)
 for line in sys.stdin:
     WAYS[line.strip()]()
     print(json.dumps(told()), flush=True)

@@ -12,11 +12,14 @@ use super::{
     FLAGS, OVERHEAD, SMALLEST_CHUNK,
     chunks::{Budget, End, walk},
 };
-use crate::process::{
-    ProcessError,
-    maps::{self, Mapping, MappingKind},
-    memory::Memory,
-    pagemap::Pagemap,
+use crate::{
+    process::{
+        ProcessError,
+        maps::{self, Mapping, MappingKind},
+        memory::Memory,
+        pagemap::Pagemap,
+    },
+    profile::{ArenaTotals, LibcHeap},
 };
 
 /// In `struct malloc_state`, from the pointer to the chunk at the end on: ten lists of small
@@ -51,44 +54,6 @@ const FAST_LIMIT: usize = 20_000;
 
 /// What a free chunk keeps at its start when `malloc_trim` gives its pages back.
 const KEPT: u64 = 48;
-
-/// What an arena, or several, have from the system.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct ArenaCensus {
-    /// How many arenas.
-    pub arenas: u64,
-    /// Bytes from the system.
-    pub held: u64,
-    /// Bytes of free chunks between others. What threads keep in their caches counts as in use.
-    pub free: u64,
-    /// Bytes that are free up to the end.
-    pub top: u64,
-    /// Bytes of whole pages in free chunks, and for the main arena up to the end, which are in
-    /// memory: `malloc_trim(0)` would give them back.
-    pub returnable: u64,
-}
-
-impl ArenaCensus {
-    const fn add(&mut self, other: &Self) {
-        self.arenas += other.arenas;
-        self.held = self.held.saturating_add(other.held);
-        self.free = self.free.saturating_add(other.free);
-        self.top = self.top.saturating_add(other.top);
-        self.returnable = self.returnable.saturating_add(other.returnable);
-    }
-}
-
-/// What glibc's heaps have from the system, and what is free in them.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct HeapCensus {
-    /// The arena of the main thread, which grows by `brk`.
-    pub main: ArenaCensus,
-    /// Those of other threads.
-    pub threads: ArenaCensus,
-    /// Bytes of heaps that were not looked at: too many, or changed meanwhile. What is free in them
-    /// is in no other figure.
-    pub unseen: u64,
-}
 
 /// Where the arenas of a process are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -142,11 +107,11 @@ impl Arenas {
     }
 
     /// Looks at all arenas.
-    pub fn census(&self, memory: &Memory) -> Result<HeapCensus, ProcessError> {
+    pub fn census(&self, memory: &Memory) -> Result<LibcHeap, ProcessError> {
         let mappings = maps::read(memory.pid())?;
         let pages = Pagemap::open(memory.pid())?;
         let mut budget = Budget(READ_LIMIT);
-        let mut census = HeapCensus::default();
+        let mut census = LibcHeap::default();
         let main = self.main.wrapping_sub(self.shift);
         let mut arena = main;
         for _ in 0..MOST {
@@ -273,12 +238,12 @@ struct Look<'a> {
 
 impl Look<'_> {
     /// What is free in these stretches, and how many bytes were not seen.
-    fn at(&self, heaps: &[Range<u64>], budget: &mut Budget) -> (ArenaCensus, u64) {
+    fn at(&self, heaps: &[Range<u64>], budget: &mut Budget) -> (ArenaTotals, u64) {
         let top = self.state.top;
-        let mut census = ArenaCensus {
+        let mut census = ArenaTotals {
             arenas: 1,
             held: self.state.system_bytes,
-            ..ArenaCensus::default()
+            ..ArenaTotals::default()
         };
         let mut unseen = 0_u64;
         let known: u64 = heaps.iter().map(|it| it.end.saturating_sub(it.start)).sum();
@@ -296,14 +261,16 @@ impl Look<'_> {
             }
             let (end, why) = walk(self.memory, heap.clone(), top, budget, |chunk| {
                 census.free += chunk.end - chunk.start;
-                census.returnable += present.bytes(chunk.start + KEPT..chunk.end);
+                let (there, absent) = present.pages(chunk.start + KEPT..chunk.end);
+                census.returnable += there;
+                census.absent += absent;
             });
             if heap.contains(&top) {
                 census.top = self.top_size().min(heap.end - top);
-                if self.is_main {
-                    let kept = top + SMALLEST_CHUNK;
-                    census.returnable += present.bytes(kept..top + census.top);
-                }
+                let (there, absent) = present.pages(top + SMALLEST_CHUNK..top + census.top);
+                census.absent += absent;
+                // Only of the main arena does trimming shorten the end.
+                census.returnable += if self.is_main { there } else { 0 };
             }
             if why != End::Whole {
                 unseen += if heap.contains(&top) { top } else { heap.end }.saturating_sub(end);
@@ -369,8 +336,8 @@ impl Present {
         present
     }
 
-    /// Bytes of the whole pages of a range that are in memory.
-    fn bytes(&self, range: Range<u64>) -> u64 {
+    /// Bytes of the whole pages of a range: those that are in memory, and those that are not.
+    fn pages(&self, range: Range<u64>) -> (u64, u64) {
         let page = page_size() as u64;
         let first = range.start.saturating_sub(self.start).div_ceil(page);
         let end = range.end.saturating_sub(self.start) / page;
@@ -380,9 +347,10 @@ impl Present {
             self.counts[pages]
         };
         if end <= first {
-            return 0;
+            return (0, 0);
         }
-        u64::from(count(end) - count(first)) * page
+        let there = u64::from(count(end) - count(first));
+        (there * page, (end - first - there) * page)
     }
 }
 

@@ -34,7 +34,10 @@ impl Program {
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = piped.spawn().unwrap();
         let stdin = child.stdin.take().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
         Self {
             child,
             stdin,
@@ -53,7 +56,7 @@ impl Program {
         Memory::of(Pid(self.child.id()))
     }
 
-    fn census(&self) -> HeapCensus {
+    fn census(&self) -> LibcHeap {
         let arenas = Arenas::find(&self.memory()).unwrap();
         arenas.unwrap().census(&self.memory()).unwrap()
     }
@@ -93,7 +96,7 @@ fn free_bytes_are_those_that_glibc_itself_counts() {
             let census = program.census();
             println!("{python}, {way}: {census:?}");
             assert_eq!(census.unseen, 0, "{way}");
-            let HeapCensus { main, threads, .. } = census;
+            let LibcHeap { main, threads, .. } = census;
             expect_near(way, main.held, truth.main.0);
             expect_near(way, main.free + main.top, truth.main.1);
             expect_near(way, main.top, truth.top);
