@@ -377,7 +377,7 @@ mod tests {
             "10.0 MiB in memory is free in the heap of malloc"
         );
         assert!(evidence[2].starts_with("40 of Python's 80 arenas have less than a quarter"));
-        assert!(evidence[3].ends_with("malloc_trim(0) would return 7.0 MiB"));
+        assert!(evidence[3].ends_with("malloc_trim(0) would return 7.00 MiB"));
         let unknown = of_allocators(&AllocatorCensus::default());
         assert!(unknown[0].contains("cannot be told"), "{unknown:?}");
     }
@@ -437,7 +437,7 @@ mod tests {
         assert_eq!(
             evidence[0],
             "of 100 MiB that each got by the fork, 60.0 MiB is still shared and 40.0 MiB was \
-             copied since; 9.0 MiB came later"
+             copied since; 9.00 MiB came later"
         );
         assert!(
             evidence[1].ends_with("75% reference counts, 25% not known"),

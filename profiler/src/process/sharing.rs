@@ -256,7 +256,7 @@ for line in sys.stdin:
         assert!(before.shared > 32 << 20 && before.copied < 4 << 20);
         let gone = before.shared - after.shared;
         assert!(gone.abs_diff(written) < 1 << 18, "{gone}");
-        assert!(inheritance.has(0) == false && inheritance.parent().0 == family.parent.id());
+        assert!(!inheritance.has(0) && inheritance.parent().0 == family.parent.id());
     }
 
     #[test]

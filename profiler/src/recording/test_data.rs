@@ -94,7 +94,7 @@ fn allocator(time: Duration, second: u32) -> AllocatorCensus {
     AllocatorCensus {
         process: ProcessKey(0),
         time,
-        python: (second % 3 != 0).then_some(PythonHeap {
+        python: (!second.is_multiple_of(3)).then_some(PythonHeap {
             arenas: 9,
             held: 8,
             resident: 7,

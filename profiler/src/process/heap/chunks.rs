@@ -132,12 +132,12 @@ mod tests {
             self.0.as_ptr().addr() as u64
         }
 
-        fn walk(&self, top: u64, budget: u64) -> (Vec<Range<u64>>, u64, End) {
+        fn walk(&self, top: u64, budget: u64) -> (Vec<(u64, u64)>, u64, End) {
             let memory = Memory::of(Pid(std::process::id()));
             let start = self.start();
             let end = start + 16 * self.0.len() as u64;
             let mut free = Vec::new();
-            let show = |it: Range<u64>| free.push(it.start - start..it.end - start);
+            let show = |it: Range<u64>| free.push((it.start - start, it.end - start));
             let mut budget = Budget(budget);
             let (at, why) = walk(&memory, start..end, start + top, &mut budget, show);
             (free, at - start, why)
@@ -147,10 +147,10 @@ mod tests {
     #[test]
     fn the_header_behind_a_chunk_says_whether_it_is_free() {
         let heap = Heap::new(&[(64, true), (32, true), (96, false), (160, true)]);
-        assert_eq!(heap.walk(192, 4096), (vec![64..96], 192, End::Whole));
+        assert_eq!(heap.walk(192, 4096), (vec![(64, 96)], 192, End::Whole));
         let heap = Heap::new(&[(64, true), (9600, false), (16, true), (0, true)]);
         let (free, at, why) = heap.walk(u64::MAX >> 1, 9999);
-        assert_eq!((free, at, why), (vec![0..64], 9664, End::Whole));
+        assert_eq!((free, at, why), (vec![(0, 64)], 9664, End::Whole));
     }
 
     #[test]
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn no_more_is_read_than_may_be() {
-        let heap = Heap::new(&[(32, true); 9000]);
+        let heap = Heap::new(&vec![(32, true); 9000]);
         let (_, at, why) = heap.walk(u64::MAX >> 1, 100_000);
         assert_eq!(why, End::Exhausted);
         assert!(at > 10_000 && at < 100_000, "{at}");

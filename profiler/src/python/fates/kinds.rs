@@ -135,7 +135,7 @@ impl Kinds {
         memory: &Memory,
         words: [u64; N],
     ) -> [bool; N] {
-        self.learn_about(memory, words.into_iter().filter(may_be_type));
+        self.learn_about(memory, words.into_iter().filter(|word| may_be_type(*word)));
         words.map(|word| self.known.get(&word).copied().unwrap_or(false))
     }
 
@@ -175,12 +175,12 @@ fn words_at(memory: &Memory, addresses: impl Iterator<Item = u64>) -> Vec<u64> {
 /// What may be pointers to types.
 fn candidates(words: &Words) -> impl Iterator<Item = u64> {
     let words = TYPE_PLACES.map(|place| words[place]);
-    words.into_iter().filter(may_be_type)
+    words.into_iter().filter(|word| may_be_type(*word))
 }
 
 /// Whether a word can be the address of a type.
-fn may_be_type(word: &u64) -> bool {
-    word.is_multiple_of(8) && ADDRESSES.contains(word)
+fn may_be_type(word: u64) -> bool {
+    word.is_multiple_of(8) && ADDRESSES.contains(&word)
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use crate::{
 
 /// In `struct malloc_state`, from the pointer to the chunk at the end on: ten lists of small
 /// chunks, …
-const FAST_LISTS: u64 = 10;
+const FAST_LISTS: usize = 10;
 /// … the list of chunks that were not sorted yet, …
 const UNSORTED: u64 = 16;
 /// … the next arena, …
@@ -69,13 +69,13 @@ struct State {
     top: u64,
     next: u64,
     system_bytes: u64,
-    fast: [u64; FAST_LISTS as usize],
+    fast: [u64; FAST_LISTS],
 }
 
 impl State {
     /// Reads it; `top` is the address of its pointer to the chunk at the end.
     fn read(memory: &Memory, top: u64) -> Option<Self> {
-        let lists = memory.read_words(top.checked_sub(8 * FAST_LISTS)?)?;
+        let lists = memory.read_words(top.checked_sub(8 * FAST_LISTS as u64)?)?;
         let bytes = memory.read_bytes(top, READ).ok()?;
         Some(Self {
             top: word(&bytes, 0)?,
@@ -97,12 +97,11 @@ impl Arenas {
     pub fn find(memory: &Memory) -> Result<Option<Self>, ProcessError> {
         let mappings = maps::read(memory.pid())?;
         let heap = mappings.iter().find(|it| it.kind == MappingKind::Heap);
-        let data = mappings.iter().filter(|it| {
+        let mut data = mappings.iter().filter(|it| {
             let path = it.path.as_deref().unwrap_or(Path::new(""));
             it.writable && !it.shared && is_c_library(path)
         });
-        let found =
-            heap.and_then(|heap| data.filter_map(|data| in_data(memory, data, heap)).next());
+        let found = heap.and_then(|heap| data.find_map(|data| in_data(memory, data, heap)));
         Ok(found)
     }
 
