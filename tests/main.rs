@@ -6,6 +6,7 @@
 
 mod browser;
 mod builds;
+mod causes;
 mod cli;
 mod compare;
 mod exports;

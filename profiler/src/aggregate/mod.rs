@@ -5,6 +5,7 @@ mod anchor;
 mod blocks;
 mod books;
 mod breakdown;
+mod causes;
 mod collector;
 mod course;
 mod elders;
@@ -31,11 +32,14 @@ mod windows;
 
 pub use books::Books;
 pub use breakdown::{Breakdown, ProcessSites, breakdown};
+pub use causes::{AllocatorFinding, CopySite, SharingFinding};
 pub use course::{Course, Moment};
 pub use elders::Elders;
 pub use estimate::Estimate;
 pub use findings::{Findings, GroupFinding, ProcessFinding, Site, Totals, findings};
 pub use metric::Metric;
+#[cfg(test)]
+pub(crate) use processes::bare_process;
 pub use selection::Selection;
 pub use spread::{Flow, Flows, Growth, LineSpread, Spread, spread};
 pub use tally::weigh;

@@ -52,8 +52,30 @@ pub(super) fn process_finding(
         retained: held.retained,
         explained_growth_percent: size.explained(held.retained),
         live_mappings: held.mapped,
+        allocator: None,
+        sharing: None,
         course,
     }
+}
+
+/// A process of which nothing is known, for tests.
+#[cfg(test)]
+pub(crate) fn bare_process(pid: u32) -> ProcessFinding {
+    let record = ProcessRecord {
+        pid: crate::units::Pid(pid),
+        inner_pid: None,
+        parent: crate::units::Pid(1),
+        command: "gunicorn: worker".to_owned(),
+        python: None,
+        started: Duration::ZERO,
+        ended: None,
+    };
+    process_finding(
+        (ProcessKey(0), &record),
+        &[],
+        Held::default(),
+        Course::default(),
+    )
 }
 
 /// How a size went.

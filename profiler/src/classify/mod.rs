@@ -4,6 +4,7 @@
 //! and `docs/verdicts.md` explains the patterns.
 
 mod advice;
+mod causes;
 mod evidence;
 mod group;
 mod opinion;
@@ -63,7 +64,7 @@ pub struct Verdicts {
 /// Says what kind of growth it is, of each process and of all together.
 pub fn judge(findings: &Findings) -> Verdicts {
     let opinions: Vec<Opinion> = (findings.processes.iter())
-        .map(|process| opinion(&Signals::of(&process.course)))
+        .map(|process| opinion(&Signals::of_process(process)))
         .collect();
     let cases = findings.processes.iter().zip(&opinions);
     Verdicts {

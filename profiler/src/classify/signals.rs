@@ -4,7 +4,7 @@ use super::{
     statistics::{Phase, Point, phases},
     thresholds::{CONTRAST, START_SECONDS, START_SHARE, YOUNG_CPU},
 };
-use crate::aggregate::{Course, Moment};
+use crate::aggregate::{Course, Moment, ProcessFinding};
 
 /// What stands for traffic.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -37,7 +37,8 @@ pub(super) struct Signals {
     pub(super) size: Vec<Point>,
     /// Bytes in blocks that are not freed; empty if that is not known. Zero is anywhere.
     pub(super) live: Vec<Point>,
-    /// Bytes that Python's allocator holds and does not use, at the end.
+    /// Bytes that allocators hold and do not use, at the end: of all that could be read, or else of
+    /// Python's.
     pub(super) unused: Option<f64>,
     /// Busy and quiet phases; none if they do not differ.
     pub(super) phases: Vec<Phase>,
@@ -48,7 +49,17 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// The series of a course, without the start of the process.
+    /// The series of a process, without its start.
+    pub(super) fn of_process(process: &ProcessFinding) -> Self {
+        let signals = Self::of(&process.course);
+        let kept = process.allocator.map(|it| float(it.end.kept()));
+        Self {
+            unused: kept.or(signals.unused),
+            ..signals
+        }
+    }
+
+    /// The same, of a course without looks at allocators.
     pub(super) fn of(course: &Course) -> Self {
         let moments = without_start(&course.moments);
         let point = |moment: &Moment, value: f64| (moment.time.as_secs_f64(), value);

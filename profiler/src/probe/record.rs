@@ -77,7 +77,11 @@ pub enum Happening {
     /// See [`EventKind::BreakMoved`].
     BreakMoved { address: u64, stack: RawStack },
     /// See [`EventKind::PageTouched`].
-    PageTouched { faults: u64, stack: RawStack },
+    PageTouched {
+        address: u64,
+        faults: u64,
+        stack: RawStack,
+    },
     /// See [`EventKind::Forked`].
     Forked { child: Pid },
     /// See [`EventKind::Execed`].
@@ -133,6 +137,7 @@ pub fn decode(bytes: &[u8]) -> Option<Record> {
             stack: stack()?,
         },
         EventKind::PageTouched => Happening::PageTouched {
+            address,
             faults: size,
             stack: stack()?,
         },

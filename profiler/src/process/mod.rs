@@ -14,7 +14,9 @@ pub mod instruction;
 pub mod link_map;
 pub mod maps;
 pub mod memory;
+pub mod pagemap;
 mod proc_file;
+pub mod sharing;
 mod stat;
 
 #[cfg(test)]

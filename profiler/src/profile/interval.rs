@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ClassCensus, Losses, Metered, ProcessKey, StackId};
+use super::{AllocatorCensus, ClassCensus, Losses, Metered, ProcessKey, SharingCensus, StackId};
 
 /// What changed during one interval. Times are counted from the start of the recording.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,6 +15,10 @@ pub struct Interval {
     pub changes: Vec<Change>,
     /// How large the processes were at its end.
     pub censuses: Vec<Census>,
+    /// What their allocators held, now and then.
+    pub allocators: Vec<AllocatorCensus>,
+    /// What they shared with those that had forked them, now and then.
+    pub sharings: Vec<SharingCensus>,
     /// What became of processes.
     pub lifecycles: Vec<Lifecycle>,
     /// What was not measured.

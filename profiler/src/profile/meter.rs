@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use super::SizeClass;
+use super::{CopyCause, SizeClass};
 
 /// What a counter counts. No byte is counted by two meters whose sums are added up: blocks over 512
 /// bytes and small objects are disjoint, and so are those that were seen in full and those that
@@ -32,6 +32,8 @@ pub enum Metered {
     Mapping,
     /// Fresh pages touched, sampled: one page fault in so many.
     Page,
+    /// Those of them that a forked process had shared until it wrote there, by what was written.
+    Copied(CopyCause),
 }
 
 /// What the names of meters of objects begin with; their class follows, by its bytes.
@@ -49,22 +51,23 @@ static SAMPLED_OBJECTS: LazyLock<Vec<String>> = LazyLock::new(|| names(SAMPLED_O
 
 impl Metered {
     /// All meters but those of objects.
-    fn plain() -> [Self; 6] {
-        [
+    fn plain() -> impl Iterator<Item = Self> {
+        let plain = [
             Self::Block,
             Self::Pool,
             Self::SampledBlock,
             Self::SampledPool,
             Self::Mapping,
             Self::Page,
-        ]
+        ];
+        plain.into_iter().chain(CopyCause::ALL.map(Self::Copied))
     }
 
     /// All meters.
     pub fn all() -> impl Iterator<Item = Self> {
         let objects = SizeClass::all().map(Self::Object);
         let sampled = SizeClass::all().map(Self::SampledObject);
-        Self::plain().into_iter().chain(objects).chain(sampled)
+        Self::plain().chain(objects).chain(sampled)
     }
 
     /// The stable name, as it stands in recordings; size classes by their bytes.
@@ -78,6 +81,10 @@ impl Metered {
             Self::SampledObject(class) => &SAMPLED_OBJECTS[class.index()],
             Self::Mapping => "mapping",
             Self::Page => "page",
+            Self::Copied(CopyCause::References) => "copied-by-references",
+            Self::Copied(CopyCause::Collector) => "copied-by-collector",
+            Self::Copied(CopyCause::Data) => "copied-by-data",
+            Self::Copied(CopyCause::Unknown) => "copied",
         }
     }
 
@@ -89,8 +96,7 @@ impl Metered {
         };
         let objects = class(OBJECT).map(Self::Object);
         let found = objects.or_else(|| class(SAMPLED_OBJECT).map(Self::SampledObject));
-        let plain = || Self::plain().into_iter();
-        let found = found.or_else(|| plain().find(|meter| meter.name() == name));
+        let found = found.or_else(|| Self::plain().find(|meter| meter.name() == name));
         found.filter(|meter| meter.name() == name)
     }
 
@@ -109,7 +115,7 @@ mod tests {
 
     #[test]
     fn each_meter_has_a_name_of_its_own() {
-        assert_eq!(Metered::all().count(), 6 + 2 * SizeClass::COUNT);
+        assert_eq!(Metered::all().count(), 10 + 2 * SizeClass::COUNT);
         for meter in Metered::all() {
             assert_eq!(Metered::from_name(meter.name()), Some(meter));
         }

@@ -22,6 +22,7 @@ pub mod layouts;
 pub mod line_table;
 pub mod mimalloc;
 mod other;
+pub mod pool_heap;
 pub mod pool_sample;
 pub mod pools;
 pub mod runtime;

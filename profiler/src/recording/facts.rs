@@ -88,7 +88,9 @@ mod tests {
 
     fn database() -> Connection {
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(schema::TABLES[0].1).unwrap();
+        let mut tables = schema::tables(schema::FORMAT);
+        let (_, meta) = tables.find(|(name, _)| *name == "meta").unwrap();
+        connection.execute_batch(meta).unwrap();
         connection
     }
 

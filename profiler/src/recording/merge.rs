@@ -19,11 +19,13 @@ const LOSSES: &str = "\
     ON CONFLICT DO UPDATE SET times = times + excluded.times";
 
 /// The statements that move everything but censuses from interval ?2 to interval ?1.
-const STATEMENTS: [&str; 5] = [
+const STATEMENTS: [&str; 7] = [
     CHANGES,
     LOSSES,
     "UPDATE lifecycle SET interval = ?1 WHERE interval = ?2",
     "UPDATE OR REPLACE census SET interval = ?1 WHERE interval = ?2",
+    "UPDATE OR REPLACE allocator SET interval = ?1 WHERE interval = ?2",
+    "UPDATE OR REPLACE sharing SET interval = ?1 WHERE interval = ?2",
     "UPDATE interval SET end_ns = (SELECT end_ns FROM interval WHERE id = ?2) WHERE id = ?1",
 ];
 

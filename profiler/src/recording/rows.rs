@@ -5,7 +5,7 @@ use std::ops::Range;
 use rusqlite::{Connection, params};
 
 use super::checked::{stored, stored_option, stored_time};
-use super::classes;
+use super::{causes, classes};
 use crate::profile::{
     Census, Change, FrameId, Interval, ProcessRecord, StackId, StackTable, Survivor,
 };
@@ -83,6 +83,7 @@ pub(super) fn interval(
         ])?;
     changes(connection, id, &interval.changes)?;
     censuses(connection, id, &interval.censuses)?;
+    causes::write(connection, id, interval)?;
     let mut insert =
         connection.prepare_cached("INSERT INTO lifecycle VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for (position, lifecycle) in (position..).zip(&interval.lifecycles) {

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use rusqlite::Connection;
 
 use super::{
+    causes,
     checked::{Fault, Fields},
     classes,
 };
@@ -150,6 +151,7 @@ impl Intervals {
     pub(super) fn read(
         connection: &Connection,
         recorded: &Recorded,
+        format: i64,
     ) -> Result<Vec<Interval>, Fault> {
         let mut intervals = Self {
             filled: Vec::new(),
@@ -160,6 +162,10 @@ impl Intervals {
         intervals.read_times(connection)?;
         intervals.read_changes(connection)?;
         intervals.read_censuses(connection)?;
+        if format >= 2 {
+            intervals.read_allocators(connection)?;
+            intervals.read_sharings(connection)?;
+        }
         intervals.read_lifecycles(connection)?;
         intervals.read_losses(connection)?;
         for interval in &mut intervals.filled {
@@ -246,6 +252,28 @@ impl Intervals {
             let census = census(fields, process)?;
             keys.check("census", (fields.integer(0)?, process, census.time))?;
             interval.censuses.push(census);
+            Ok(())
+        })
+    }
+
+    fn read_allocators(&mut self, connection: &Connection) -> Result<(), Fault> {
+        let mut keys = Ascending::default();
+        each_row(connection, "allocator", causes::ALLOCATORS, |fields| {
+            let (interval, process) = self.place(fields)?;
+            let census = causes::allocator(fields, process)?;
+            keys.check("allocator", (fields.integer(0)?, process, census.time))?;
+            interval.allocators.push(census);
+            Ok(())
+        })
+    }
+
+    fn read_sharings(&mut self, connection: &Connection) -> Result<(), Fault> {
+        let mut keys = Ascending::default();
+        each_row(connection, "sharing", causes::SHARINGS, |fields| {
+            let (interval, process) = self.place(fields)?;
+            let census = causes::sharing(fields, process)?;
+            keys.check("sharing", (fields.integer(0)?, process, census.time))?;
+            interval.sharings.push(census);
             Ok(())
         })
     }

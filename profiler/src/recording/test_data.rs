@@ -7,8 +7,9 @@ use tempfile::TempDir;
 
 use crate::{
     profile::{
-        Census, Change, Counters, Facts, Frame, Interval, Lifecycle, LifecycleKind, Losses,
-        Metered, ProcessKey, ProcessRecord, StackId, StackTable,
+        AllocatorCensus, ArenaTotals, Census, Change, Counters, Facts, Frame, Interval, LibcHeap,
+        Lifecycle, LifecycleKind, Losses, Metered, ProcessKey, ProcessRecord, PythonHeap,
+        SharingCensus, StackId, StackTable,
     },
     units::Pid,
 };
@@ -80,6 +81,36 @@ pub(super) fn census(process: u32, time: Duration, rss: u64) -> Census {
     }
 }
 
+/// What allocators held in this second; each knows something in two of three.
+fn allocator(time: Duration, second: u32) -> AllocatorCensus {
+    let arena = |base: u64| ArenaTotals {
+        arenas: 1,
+        held: base,
+        free: base + 1,
+        top: base + 2,
+        absent: base + 3,
+        returnable: base + 4,
+    };
+    AllocatorCensus {
+        process: ProcessKey(0),
+        time,
+        python: (!second.is_multiple_of(3)).then_some(PythonHeap {
+            arenas: 9,
+            held: 8,
+            resident: 7,
+            live: 6,
+            sparse_arenas: 5,
+            sparse_held: 4,
+            sparse_live: 3,
+        }),
+        libc: (second % 3 != 1).then_some(LibcHeap {
+            main: arena(100),
+            threads: arena(200),
+            unseen: 1,
+        }),
+    }
+}
+
 /// The interval of this second: changes at `count` of `stack_count` stacks, which differ from one
 /// second to the next, and one of everything else.
 pub(super) fn interval(second: u32, count: u32, stack_count: u32) -> Interval {
@@ -113,6 +144,15 @@ pub(super) fn interval(second: u32, count: u32, stack_count: u32) -> Interval {
         end,
         changes,
         censuses: vec![census(0, end, 1 << 26)],
+        allocators: vec![allocator(end, second)],
+        sharings: vec![SharingCensus {
+            process: ProcessKey(0),
+            time: end,
+            parent: Pid(17),
+            shared: 1 << 20,
+            copied: u64::from(second) << 12,
+            own: 3,
+        }],
         lifecycles: vec![Lifecycle {
             process: ProcessKey(0),
             time: end,

@@ -124,6 +124,8 @@ impl Sample {
             retained: Estimate::exact(rss.1.saturating_sub(rss.0) / 10 * 9),
             explained_growth_percent: Some(94.0),
             live_mappings: 0,
+            allocator: None,
+            sharing: None,
             course: straight(rss),
         });
         self.summed()

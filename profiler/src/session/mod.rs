@@ -1,6 +1,7 @@
 //! One recording from start to end: it wires the kernel half, the books and the file together, and
 //! it is the only place that knows the time.
 
+mod causes;
 mod channel;
 mod clock;
 mod cost;

@@ -356,6 +356,8 @@ impl Recorder {
         }
         let mut interval = self.tracker.books.take_interval(self.interval_start, now);
         interval.censuses = self.tracker.census(now, round == Round::Last);
+        self.tracker
+            .look_for_causes(&mut interval, round == Round::Last);
         interval.lifecycles = self.tracker.take_lifecycles();
         interval.losses = self.new_losses();
         self.interval_start = now;

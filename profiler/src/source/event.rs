@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use profiler_common::event::Origin;
 
-use crate::profile::{ProcessKey, SizeClass, StackId};
+use crate::profile::{CopyCause, ProcessKey, SizeClass, StackId};
 
 /// Something that happened to the memory of a process. Sizes and addresses are in bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -94,8 +94,12 @@ pub enum What {
     },
     /// A fresh page was touched; stands for so many.
     PagesTouched {
+        /// Where in memory.
+        address: u64,
         /// How many.
         pages: u64,
+        /// If it was shared until then by those between which a fork had put it: why not any more.
+        copied: Option<CopyCause>,
         /// Where.
         stack: StackId,
     },

@@ -146,8 +146,14 @@ fn what(happening: &Happening, mut stack: impl FnMut(&RawStack) -> StackId) -> O
             address: *address,
             stack: stack(raw),
         },
-        Happening::PageTouched { faults, stack: raw } => What::PagesTouched {
+        Happening::PageTouched {
+            address,
+            faults,
+            stack: raw,
+        } => What::PagesTouched {
+            address: *address,
             pages: *faults,
+            copied: None,
             stack: stack(raw),
         },
         Happening::Forked { .. } | Happening::Execed | Happening::Exited => return None,

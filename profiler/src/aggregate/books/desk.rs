@@ -90,13 +90,21 @@ impl Desk<'_> {
                 let change = self.book.mappings.set_break(address, stack);
                 self.remapped(stack, &change);
             }
-            What::PagesTouched { pages, stack } => {
+            What::PagesTouched {
+                address: _,
+                pages,
+                copied,
+                stack,
+            } => {
                 let touched = Counters {
                     bytes_in: pages.saturating_mul(self.page_size),
                     count_in: pages,
                     ..sample()
                 };
                 self.add(stack, Metered::Page, touched);
+                if let Some(cause) = copied {
+                    self.add(stack, Metered::Copied(cause), touched);
+                }
             }
         }
     }

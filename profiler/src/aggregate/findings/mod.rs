@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Course, Estimate, Selection,
+    AllocatorFinding, CopySite, Course, Estimate, Selection, SharingFinding,
+    causes::{allocators, copy_sites, sharing},
     course::courses,
     observation::Observation,
     processes::{Held, group_finding, process_finding},
@@ -23,6 +24,8 @@ pub struct Findings {
     pub sites: Vec<Site>,
     /// The processes, in the order in which they were met.
     pub processes: Vec<ProcessFinding>,
+    /// The lines that made forked processes copy what they shared, those first that did most.
+    pub copies: Vec<CopySite>,
     /// All processes together.
     pub group: GroupFinding,
     /// The sums over all sites.
@@ -134,6 +137,10 @@ pub struct ProcessFinding {
     pub explained_growth_percent: Option<f64>,
     /// Bytes of address space got while recording and still held.
     pub live_mappings: u64,
+    /// What its allocators held; `None` if nothing tells.
+    pub allocator: Option<AllocatorFinding>,
+    /// What it shares with the process that forked it; `None` if none did, or nothing tells.
+    pub sharing: Option<SharingFinding>,
     /// How it went.
     pub course: Course,
 }
@@ -178,7 +185,11 @@ pub fn findings(recorded: &Recorded, selection: &Selection) -> Findings {
             mapped: totals.mapped,
         };
         let course = std::mem::take(&mut courses[key.0 as usize]);
-        process_finding((key, record), &censuses[key.0 as usize], held, course)
+        ProcessFinding {
+            allocator: allocators(&part, key),
+            sharing: sharing(&part, key),
+            ..process_finding((key, record), &censuses[key.0 as usize], held, course)
+        }
     });
     let mut observation = Observation::default();
     for (key, _) in part.processes() {
@@ -196,6 +207,7 @@ pub fn findings(recorded: &Recorded, selection: &Selection) -> Findings {
             totals.retained.estimate,
         ),
         processes: processes.collect(),
+        copies: copy_sites(&part, recorded),
         group: group_finding(&part, &censuses, totals.retained),
         totals,
         losses,

@@ -90,10 +90,12 @@ fn gather(
     let mut sums = BTreeMap::<_, Gathered>::new();
     for (number, interval) in part.intervals.iter().enumerate() {
         for change in &interval.changes {
+            // What was copied is among the pages.
             // Small objects that were seen one by one are not counted by their pools as well.
             let is_pool = matches!(change.meter, Metered::Pool | Metered::SampledPool);
             let is_double = is_pool && observations[change.process.0 as usize].has_objects();
-            if is_double || !part.has(change.process) {
+            let is_page = matches!(change.meter, Metered::Copied(_));
+            if is_double || is_page || !part.has(change.process) {
                 continue;
             }
             let key = (change.process, change.stack, change.meter);

@@ -86,7 +86,8 @@ impl Aspect {
         match (metric, meter) {
             (Metric::Mapped, Metered::Mapping) => Some(Self::KeptBytes),
             (Metric::Resident, Metered::Page) => Some(Self::Bytes),
-            (_, Metered::Mapping | Metered::Page) | (Metric::Mapped | Metric::Resident, _) => None,
+            (_, Metered::Mapping | Metered::Page | Metered::Copied(_))
+            | (Metric::Mapped | Metric::Resident, _) => None,
             (Metric::Retained, _) => Some(Self::KeptBytes),
             (Metric::Allocated, _) => Some(Self::Bytes),
             (Metric::Allocations, _) => Some(Self::Pieces),

@@ -125,8 +125,32 @@ impl Kinds {
 
     /// Finds out which of the words point to types.
     pub(super) fn learn(&mut self, memory: &Memory, seen: &[&Words]) {
-        let unknown: BTreeSet<u64> = (seen.iter())
-            .flat_map(|words| candidates(words))
+        let candidates = seen.iter().flat_map(|words| candidates(words));
+        self.learn_about(memory, candidates);
+    }
+
+    /// Whether types can be told at all.
+    pub(super) const fn can_tell(&self) -> bool {
+        self.metatype.is_some()
+    }
+
+    /// Which of some words point to types.
+    pub(super) fn are_types<const N: usize>(
+        &mut self,
+        memory: &Memory,
+        words: [u64; N],
+    ) -> [bool; N] {
+        self.learn_about(memory, words.into_iter().filter(|word| may_be_type(*word)));
+        words.map(|word| self.known.get(&word).copied().unwrap_or(false))
+    }
+
+    /// Where the flags of a type are.
+    pub(super) const fn flags_at(&self, kind: u64) -> u64 {
+        kind.wrapping_add(self.object_type).wrapping_add(TYPE_FLAGS)
+    }
+
+    fn learn_about(&mut self, memory: &Memory, candidates: impl Iterator<Item = u64>) {
+        let unknown: BTreeSet<u64> = candidates
             .filter(|word| !self.known.contains_key(word))
             .collect();
         let Some(metatype) = self.metatype else {
@@ -139,8 +163,7 @@ impl Kinds {
         let type_at = |word: &u64| word.wrapping_add(self.object_type);
         let types = words_at(memory, words.iter().map(type_at));
         // A type of types may be derived from the one that comes with Python.
-        let flags_at = |it: &u64| type_at(it).wrapping_add(TYPE_FLAGS);
-        let flags = words_at(memory, types.iter().map(flags_at));
+        let flags = words_at(memory, types.iter().map(|it| self.flags_at(*it)));
         for ((candidate, found), flags) in words.iter().zip(&types).zip(flags) {
             let is_derived = ADDRESSES.contains(found)
                 && flags & TYPE_OF_TYPES != 0
@@ -163,9 +186,12 @@ fn words_at(memory: &Memory, addresses: impl Iterator<Item = u64>) -> Vec<u64> {
 /// What may be pointers to types.
 fn candidates(words: &Words) -> impl Iterator<Item = u64> {
     let words = TYPE_PLACES.map(|place| words[place]);
-    words
-        .into_iter()
-        .filter(|word| word.is_multiple_of(8) && ADDRESSES.contains(word))
+    words.into_iter().filter(|word| may_be_type(*word))
+}
+
+/// Whether a word can be the address of a type.
+fn may_be_type(word: u64) -> bool {
+    word.is_multiple_of(8) && ADDRESSES.contains(&word)
 }
 
 #[cfg(test)]

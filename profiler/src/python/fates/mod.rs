@@ -9,6 +9,7 @@
 mod kinds;
 mod page_state;
 mod pool_state;
+mod written;
 
 use std::collections::BTreeMap;
 

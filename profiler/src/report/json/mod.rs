@@ -1,6 +1,7 @@
 //! The report for programs. Its keys are stable: `docs/schema/report-1.json` describes them, and
 //! a test holds the output against it.
 
+mod causes;
 #[cfg(test)]
 mod tests;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 use profiler_common::loss::Loss;
 use serde::Serialize;
 
+use self::causes::{Allocator, Copy, Sharing};
 use super::{Owner, Subject};
 use crate::{
     aggregate::{self, Findings},
@@ -38,6 +40,7 @@ struct Report<'a> {
     processes: Vec<Process<'a>>,
     totals: Totals,
     sites: Vec<Site<'a>>,
+    copies: Vec<Copy<'a>>,
     /// What stood for traffic when growth was compared with it.
     activity: &'static str,
 }
@@ -73,6 +76,7 @@ impl<'a> Report<'a> {
                 .zip(&findings.sites)
                 .map(|(rank, site)| Site::of(rank, site, recorded))
                 .collect(),
+            copies: findings.copies.iter().map(Copy::from).collect(),
             activity: verdicts.activity.name(),
         }
     }
@@ -220,6 +224,8 @@ struct Process<'a> {
     explained_growth_percent: Option<f64>,
     retained: Estimate,
     mapped: u64,
+    allocator: Option<Allocator>,
+    sharing: Option<Sharing>,
 }
 
 impl<'a> Process<'a> {
@@ -242,6 +248,8 @@ impl<'a> Process<'a> {
             explained_growth_percent: process.explained_growth_percent.map(rounded),
             retained: Estimate::from(process.retained),
             mapped: process.live_mappings,
+            allocator: process.allocator.as_ref().map(Allocator::from),
+            sharing: process.sharing.as_ref().map(Sharing::from),
         }
     }
 }

@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use super::*;
 use crate::{
+    aggregate::{AllocatorFinding, CopySite, SharingFinding},
     classify::Pattern,
+    profile::{AllocatorCensus, ArenaTotals, CopyCause, FrameId, LibcHeap, PythonHeap},
     report::sample::{MIB, Sample},
     units::Pid,
 };
@@ -31,8 +33,59 @@ fn full() -> Sample {
     process.uss_end = None;
     process.rss_start = None;
     process.python = None;
+    process.allocator = Some(allocator());
+    process.sharing = Some(SharingFinding {
+        parent: Pid(4711),
+        copied_start: MIB,
+        shared: 9 * MIB,
+        copied: 3 * MIB,
+        own: 2 * MIB,
+        causes: CopyCause::ALL.map(|cause| (cause, MIB)).to_vec(),
+    });
+    sample.findings.copies = vec![CopySite {
+        cause: CopyCause::Collector,
+        frame: sample.recorded.stacks.frame(FrameId(0)).clone(),
+        bytes: MIB,
+        samples: 4,
+        pids: vec![Pid(4712)],
+    }];
     sample.verdicts.group.parts = vec![(Pattern::IdleGrowth, 0.7), (Pattern::TrafficGrowth, 0.3)];
     sample
+}
+
+fn allocator() -> AllocatorFinding {
+    let arena = ArenaTotals {
+        arenas: 1,
+        held: 9 * MIB,
+        free: 5 * MIB,
+        ..ArenaTotals::default()
+    };
+    AllocatorFinding {
+        end: AllocatorCensus {
+            python: Some(PythonHeap {
+                resident: 7 * MIB,
+                ..PythonHeap::default()
+            }),
+            libc: Some(LibcHeap {
+                main: arena,
+                threads: arena,
+                unseen: 0,
+            }),
+            ..AllocatorCensus::default()
+        },
+        ..AllocatorFinding::default()
+    }
+}
+
+#[test]
+fn what_is_kept_is_told_in_sum_and_by_place() {
+    let report = report(&full());
+    let allocator = &report["processes"][1]["allocator"];
+    assert_eq!(allocator["kept"], 17 * MIB);
+    assert_eq!(allocator["libc"]["threads"]["kept"], 5 * MIB);
+    assert_eq!(report["processes"][0]["allocator"], Value::Null);
+    assert_eq!(report["processes"][1]["sharing"]["inherited"], 12 * MIB);
+    assert_eq!(report["copies"][0]["cause"], "collector");
 }
 
 #[track_caller]

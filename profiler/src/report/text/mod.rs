@@ -1,5 +1,6 @@
 //! The summary for people: on one screen, what grew, by how much, where, and how far to trust it.
 
+mod causes;
 mod chart;
 mod growth;
 mod processes;
@@ -27,6 +28,8 @@ pub fn text(subject: &Subject<'_>, options: &TextOptions<'_>) -> String {
     growth::retained(&mut screen, subject);
     growth::unexplained(&mut screen, subject);
     growth::verdict(&mut screen, subject);
+    causes::kept(&mut screen, subject);
+    causes::shared(&mut screen, subject);
     chart::of_single(&mut screen, subject);
     processes::processes(&mut screen, subject);
     sites::sites(&mut screen, subject);

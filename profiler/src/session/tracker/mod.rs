@@ -4,8 +4,9 @@ mod arrivals;
 
 use std::{
     collections::HashMap,
+    rc::Rc,
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use profiler_common::loss::Loss;
@@ -26,9 +27,10 @@ use crate::{
         heap::{self, HeapBlock, Liveness},
         identity::Identity,
         memory::Memory,
+        sharing::Inheritance,
     },
-    profile::{Lifecycle, LifecycleKind, Losses, ProcessRecord},
-    source::{Planner, SiteClass, Translator},
+    profile::{Interval, Lifecycle, LifecycleKind, Losses, ProcessRecord},
+    source::{Event, Planner, SiteClass, Translator, What},
     units::Pid,
 };
 
@@ -51,7 +53,12 @@ pub(super) struct Tracker {
     is_exact: bool,
     return_probes_are_safe: Option<bool>,
     clock: Clock,
+    /// What a process passed on to the children that it forked last, and when that was seen.
+    passed_on: Option<(Instant, Rc<Inheritance>)>,
 }
+
+/// For so long, a process passes the same pages on to all its children.
+const SAME_PAGES: Duration = Duration::from_millis(500);
 
 impl Tracker {
     pub(super) fn new(probe: Probe, model: CostModel, options: &Options, clock: Clock) -> Self {
@@ -88,6 +95,7 @@ impl Tracker {
             is_exact: options.exact,
             return_probes_are_safe: None,
             clock,
+            passed_on: None,
         }
     }
 
@@ -138,12 +146,24 @@ impl Tracker {
                 {
                     followed.hit(record, (*address, stack.is_some()));
                 }
-                if let Some(event) = self.translator.translate(record, time) {
+                if let Some(mut event) = self.translator.translate(record, time) {
+                    self.find_cause(record.pid, &mut event);
                     self.books.apply(&event);
                 }
             }
         }
         time
+    }
+
+    /// Finds out why a forked process no longer shares a page that it touched.
+    fn find_cause(&mut self, pid: Pid, event: &mut Event) {
+        if let What::PagesTouched {
+            address, copied, ..
+        } = &mut event.what
+            && let Some(followed) = self.followed.get_mut(&pid)
+        {
+            *copied = followed.cause_of_copy(*address);
+        }
     }
 
     fn time_of(&self, record: &Record) -> Duration {
@@ -167,6 +187,7 @@ impl Tracker {
         let Some((parent_key, plan)) = inherited else {
             return;
         };
+        self.pass_on_pages(parent, child);
         self.translator.inherit(parent_key, key);
         self.records[key.0 as usize].python = Some(plan.interpreter.version.to_string());
         self.books.open(key, heap_end(child), time);
@@ -174,6 +195,25 @@ impl Tracker {
         self.open_probes(child, plan, time);
         self.losses.add(Loss::ProbesLate, 1);
         tracing::info!("process {child} is measured as process {parent} is");
+    }
+
+    /// Notes which pages a child has from its parent. Where many are forked one after another, one
+    /// look is enough.
+    fn pass_on_pages(&mut self, parent: Pid, child: Pid) {
+        let known = (self.passed_on.as_ref())
+            .filter(|(when, pages)| when.elapsed() < SAME_PAGES && pages.parent() == parent)
+            .map(|(_, pages)| Rc::clone(pages));
+        let pages = known.or_else(|| Inheritance::of(parent).ok());
+        if let (Some(pages), Some(followed)) = (pages, self.followed.get_mut(&child)) {
+            followed.causes.inherit(Rc::clone(&pages));
+            if self
+                .passed_on
+                .as_ref()
+                .is_none_or(|(_, it)| !Rc::ptr_eq(it, &pages))
+            {
+                self.passed_on = Some((Instant::now(), pages));
+            }
+        }
     }
 
     /// What a child looks like that ended before anything could be read about it: its parent.
@@ -315,6 +355,18 @@ impl Tracker {
         }
         censuses.sort_by_key(|census| census.process);
         censuses
+    }
+
+    /// What tells causes apart, of the processes of which it is time to look.
+    pub(super) fn look_for_causes(&mut self, interval: &mut Interval, is_last: bool) {
+        let time = interval.end;
+        for followed in self.followed.values_mut() {
+            let (allocators, sharing) = followed.look_for_causes(time, is_last);
+            interval.allocators.extend(allocators);
+            interval.sharings.extend(sharing);
+        }
+        interval.allocators.sort_by_key(|it| it.process);
+        interval.sharings.sort_by_key(|it| it.process);
     }
 
     /// What became of processes since the last call.

@@ -1,0 +1,154 @@
+//! What is looked at now and then in one process to tell causes apart: what its allocators keep,
+//! and what it still shares with the process that forked it.
+
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use super::pace::Pace;
+use crate::{
+    process::{
+        heap::Arenas,
+        identity::Identity,
+        pagemap::Pagemap,
+        sharing::{Inheritance, is_forked},
+    },
+    profile::{AllocatorCensus, CopyCause, ProcessKey, SharingCensus},
+    source::Plan,
+    units::Pid,
+};
+
+/// How often is looked: it walks heaps and page tables.
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// What is known of one process.
+pub(super) struct Causes {
+    allocators: Pace,
+    sharing: Pace,
+    arenas: Option<Arenas>,
+    origin: Origin,
+    /// Its page map, opened when it is needed.
+    pages: Option<Pagemap>,
+}
+
+/// Where the process comes from.
+enum Origin {
+    /// It was not found out yet.
+    Open,
+    /// It was not forked by a process that is still there.
+    None,
+    /// It got these pages by a fork.
+    Forked(Rc<Inheritance>),
+}
+
+impl Default for Causes {
+    fn default() -> Self {
+        Self {
+            allocators: Pace::new(PERIOD),
+            sharing: Pace::new(PERIOD),
+            arenas: None,
+            origin: Origin::Open,
+            pages: None,
+        }
+    }
+}
+
+impl Causes {
+    /// The process was forked just now, and got these pages.
+    pub(super) fn inherit(&mut self, inheritance: Rc<Inheritance>) {
+        self.origin = Origin::Forked(inheritance);
+    }
+
+    /// What the allocators hold, if it is time to look.
+    pub(super) fn look_at_allocators(
+        &mut self,
+        (process, _): (ProcessKey, &Identity),
+        plan: Option<&Plan>,
+        (time, is_last): (Duration, bool),
+    ) -> Option<AllocatorCensus> {
+        let plan = plan?;
+        if is_last {
+            self.allocators = Pace::new(PERIOD);
+        }
+        let arenas = &mut self.arenas;
+        self.allocators.run(Instant::now(), || {
+            if plan.glibc_heap && arenas.is_none() {
+                *arenas = Arenas::find(&plan.memory).ok().flatten();
+            }
+            let pools = plan.pools.as_ref().filter(|_| plan.mimalloc.is_none());
+            AllocatorCensus {
+                process,
+                time,
+                python: pools.and_then(|pools| pools.heap(&plan.memory).ok()),
+                libc: arenas.and_then(|arenas| arenas.census(&plan.memory).ok()),
+            }
+        })
+    }
+
+    /// What is shared with the process that forked this one, if it is time to look; `None` if
+    /// none did that is still there.
+    pub(super) fn look_at_sharing(
+        &mut self,
+        (process, identity): (ProcessKey, &Identity),
+        anonymous: Option<u64>,
+        (time, is_last): (Duration, bool),
+    ) -> Option<SharingCensus> {
+        if is_last {
+            self.sharing = Pace::new(PERIOD);
+        }
+        let origin = &mut self.origin;
+        self.sharing.run(Instant::now(), || {
+            if matches!(origin, Origin::Open) {
+                *origin = Origin::of(identity);
+            }
+            let Origin::Forked(inheritance) = &*origin else {
+                return None;
+            };
+            let shares = inheritance.shares(identity.pid).ok()?;
+            let had = shares.shared.saturating_add(shares.copied);
+            Some(SharingCensus {
+                process,
+                time,
+                parent: inheritance.parent(),
+                shared: shares.shared,
+                copied: shares.copied,
+                own: anonymous.unwrap_or(had).saturating_sub(had),
+            })
+        })?
+    }
+
+    /// Why a page is no longer shared that was touched just now; `None` if it never was, or is.
+    pub(super) fn cause_of_copy(
+        &mut self,
+        pid: Pid,
+        plan: Option<&mut Plan>,
+        address: u64,
+    ) -> Option<CopyCause> {
+        let Origin::Forked(inheritance) = &self.origin else {
+            return None;
+        };
+        if self.pages.is_none() {
+            self.pages = Pagemap::open(pid).ok();
+        }
+        let pages = self.pages.as_ref()?;
+        if !inheritance.is_copied(pages, address) {
+            return None;
+        }
+        let fates = plan.and_then(|plan| Some((plan.fates.as_mut()?, &plan.memory)));
+        let cause = fates.map(|(fates, memory)| fates.written(memory, address));
+        Some(cause.unwrap_or(CopyCause::Unknown))
+    }
+}
+
+impl Origin {
+    /// Of a process that was met when it ran already.
+    fn of(identity: &Identity) -> Self {
+        let (child, parent) = (identity.pid, identity.parent);
+        let forked = is_forked(child, parent).then(|| Inheritance::of(parent));
+        match forked {
+            Some(Ok(inheritance)) => Self::Forked(inheritance),
+            _ => Self::None,
+        }
+    }
+}
