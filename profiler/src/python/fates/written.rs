@@ -38,6 +38,7 @@ mod tests {
     use super::*;
     use crate::python::{
         pools::Pools,
+        small_heap::SmallHeap,
         testing::{Program, with_pymalloc},
     };
 
@@ -62,7 +63,7 @@ input()
             let (interpreter, elf) = program.interpreter_and_elf();
             let memory = program.memory();
             let pools = Pools::find(&interpreter, &elf, &memory).unwrap();
-            let mut reader = FateReader::new(&interpreter, &elf, pools.pool_size());
+            let mut reader = FateReader::new(&interpreter, &elf, SmallHeap::Pools(pools));
             for (address, expected) in [
                 (text, CopyCause::References),
                 (text + 4, CopyCause::References),

@@ -197,6 +197,7 @@ fn a_comparison_tells_what_changed() {
         findings: &sample.findings,
         verdicts: &sample.verdicts,
         pid: None,
+        called: "shop",
     };
     let comparison = compare(&side, &side).unwrap();
     let subject = DiffSubject {

@@ -1,12 +1,12 @@
 //! Measured causes: what allocators keep, and what forked processes share no longer.
 
-use super::numbers::percent;
 use crate::{
     aggregate::{ProcessFinding, SharingFinding},
     classify::Pattern,
     profile::CopyCause,
     report::{
         Subject,
+        numbers::percent,
         screen::{Screen, Worth},
     },
     units::Bytes,
