@@ -5,6 +5,8 @@ mod anchor;
 mod blocks;
 mod books;
 mod collector;
+#[cfg(test)]
+mod coverage;
 mod course;
 mod elders;
 mod estimate;
