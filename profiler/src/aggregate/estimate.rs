@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use super::{anchor::Anchor, groups::WindowKind, series::Series};
+use super::{anchor::Anchor, doubt::Doubt, groups::WindowKind, series::Series};
 use crate::profile::{ProcessKey, SizeClass};
 
 /// An estimate with its 95 % interval. Where everything was observed, all three are the same.
@@ -48,6 +48,8 @@ pub(super) struct Sum {
     series: BTreeMap<(ProcessKey, WindowKind), Series>,
     /// What was scaled to sums that are known.
     anchored: BTreeMap<(ProcessKey, SizeClass), Anchored>,
+    /// How far the windows may be wrong on which the rest rests, in bytes or pieces.
+    doubt: Doubt,
 }
 
 /// What was scaled to a sum that is known.
@@ -56,6 +58,8 @@ struct Anchored {
     anchor: Rc<Anchor>,
     /// Its share in that sum.
     share: f64,
+    /// How far the windows may be wrong that showed this.
+    doubt: Doubt,
 }
 
 /// A share smaller than that tells nothing about how large the whole seems to be.
@@ -104,22 +108,31 @@ impl Sum {
         &mut self,
         class: (ProcessKey, SizeClass),
         anchor: &Rc<Anchor>,
-        share: f64,
+        (share, doubt): (f64, Doubt),
     ) {
         let anchored = self.anchored.entry(class).or_insert_with(|| Anchored {
             anchor: Rc::clone(anchor),
             share: 0.0,
+            doubt: Doubt::default(),
         });
         anchored.share += share;
+        anchored.doubt.add(doubt, 1.0);
+    }
+
+    /// Says how far the windows may be wrong on which an estimate rests.
+    pub(super) fn add_doubt(&mut self, doubt: Doubt) {
+        self.doubt.add(doubt, 1.0);
     }
 
     /// The estimate with its interval.
     pub(super) fn estimate(&self) -> Estimate {
         let (of_windows, of_anchors) = self.variances();
         let groups = self.series.values().map(Series::groups).max();
-        let reach = rounded(reach(groups) * (self.variance + of_windows + of_anchors).sqrt());
-        let low = self.estimate.saturating_sub(reach);
-        let high = self.estimate.saturating_add(reach);
+        let doubt = self.doubt();
+        let variance = self.variance + of_windows + of_anchors + doubt.hits.powi(2);
+        let reach = reach(groups) * variance.sqrt();
+        let low = self.estimate.saturating_sub(rounded(reach + doubt.below));
+        let high = self.estimate.saturating_add(rounded(reach + doubt.above));
         Estimate {
             estimate: self.estimate,
             low: low.max(self.floor.min(self.estimate)),
@@ -129,13 +142,29 @@ impl Sum {
 }
 
 impl Sum {
+    /// How far the windows may be wrong in the same way. What is a part of a known sum can only be
+    /// too large where the rest of the sum is too small.
+    fn doubt(&self) -> Doubt {
+        let mut all = self.doubt;
+        for Anchored {
+            anchor,
+            share,
+            doubt,
+        } in self.anchored.values()
+        {
+            all.add(*doubt, (1.0 - share).max(0.0));
+            all.above += share * anchor.above;
+        }
+        all
+    }
+
     /// The variances of what rests on windows, and of the sums to which it was scaled. What grows
     /// in proportion to such a sum is as sure as the sum; only how far it departs from that is not.
     fn variances(&self) -> (f64, f64) {
         let mut series = self.series.clone();
         let mut of_anchors = 0.0;
         for ((process, _), anchored) in &self.anchored {
-            let Anchored { anchor, share } = anchored;
+            let Anchored { anchor, share, .. } = anchored;
             of_anchors += (share * anchor.error).powi(2);
             if let Some(series) = series.get_mut(&(*process, WindowKind::Objects))
                 && *share >= LEAST_SHARE

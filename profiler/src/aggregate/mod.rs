@@ -8,6 +8,7 @@ mod collector;
 #[cfg(test)]
 mod coverage;
 mod course;
+mod doubt;
 mod elders;
 mod estimate;
 mod findings;

@@ -1,7 +1,7 @@
 //! A recording of a simulated program: the clock and the program are simulated, and all that
 //! decides, counts and estimates is real.
 
-use std::{ops::Range, time::Duration};
+use std::{collections::VecDeque, ops::Range, time::Duration};
 
 use profiler_common::sampling::PROBABILITIES;
 
@@ -38,7 +38,7 @@ const LATE: f64 = 3000.0;
 const CLOSE: u64 = 2000;
 
 /// What the probes may cost.
-const LIMIT: f64 = 0.06;
+const LIMIT: f64 = 0.04;
 
 const TIMING: Timing = Timing {
     closing: 0.005,
@@ -77,8 +77,23 @@ struct Thread {
     /// What it has done of its own, in seconds.
     progress: f64,
     /// The lines whose turn it is, if it waits for work.
-    queue: std::collections::VecDeque<usize>,
+    queue: VecDeque<usize>,
+    /// Objects per second by line and in all, as they are in this step.
+    rates: Vec<f64>,
+    rate: f64,
     last_hit: Option<u64>,
+}
+
+impl Thread {
+    /// The line that gets the next object.
+    fn pick(&self, random: &mut Random) -> usize {
+        let mut chance = random.unit() * self.rate;
+        let place = self.rates.iter().position(|rate| {
+            chance -= rate;
+            chance < 0.0
+        });
+        place.unwrap_or_default()
+    }
 }
 
 struct Recorder<'a> {
@@ -125,7 +140,9 @@ impl<'a> Recorder<'a> {
             threads.push(Thread {
                 lines: running,
                 progress: 0.0,
-                queue: std::collections::VecDeque::new(),
+                queue: VecDeque::new(),
+                rates: Vec::new(),
+                rate: 0.0,
                 last_hit: None,
             });
         }
@@ -166,10 +183,22 @@ impl<'a> Recorder<'a> {
         if now >= self.next_look {
             self.look(now);
         }
-        if self.program.is_waiting {
-            self.arrive(now);
-        }
         let count = self.threads.len() as u64;
+        for thread in &mut self.threads {
+            // Rates are those of a program with a processor for each thread.
+            let time = if self.program.is_waiting {
+                seconds(now)
+            } else {
+                thread.progress * micros_of(count)
+            };
+            let rates = thread.lines.iter().map(|(_, line)| line.rate(time));
+            thread.rates.clear();
+            thread.rates.extend(rates);
+            thread.rate = thread.rates.iter().sum();
+        }
+        if self.program.is_waiting {
+            self.arrive();
+        }
         let mut turn = usize::try_from(now / TURN % count).unwrap();
         let (mut spent, step) = (self.overrun, micros_of(STEP));
         self.overrun = 0.0;
@@ -190,45 +219,35 @@ impl<'a> Recorder<'a> {
     }
 
     /// What comes to be done in a step.
-    fn arrive(&mut self, now: u64) {
-        let time = seconds(now);
+    fn arrive(&mut self) {
         for thread in &mut self.threads {
-            for (place, (_, line)) in thread.lines.iter().enumerate() {
-                let mean = line.rate(time) * seconds(STEP);
-                let mut left = mean;
-                while left > 0.0 {
-                    left -= self.random.exponential(1.0);
-                    if left > 0.0 {
-                        thread.queue.push_back(place);
-                    }
+            let mut left = thread.rate * seconds(STEP);
+            loop {
+                left -= self.random.exponential(1.0);
+                if left <= 0.0 {
+                    break;
                 }
+                thread.queue.push_back(thread.pick(&mut self.random));
             }
         }
     }
 
     /// A thread gets one object, or works for a while without. Returns the microseconds.
     fn work(&mut self, turn: usize, (now, spent): (u64, f64), left: f64) -> f64 {
-        let count = f64::from(u32::try_from(self.threads.len()).unwrap());
+        let count = micros_of(self.threads.len() as u64);
         let thread = &mut self.threads[turn];
         let wall = seconds(now) + spent / 1e6;
         let (place, own, time) = if self.program.is_waiting {
             let place = thread.queue.pop_front().unwrap_or_default();
             (place, self.service, wall)
         } else {
-            let time = thread.progress * count;
-            let total: f64 = thread.lines.iter().map(|(_, line)| line.rate(time)).sum();
-            // Rates are those of a program with a processor for each thread.
-            let total = total * count;
+            let total = thread.rate * count;
             if total * left / 1e6 < 1e-3 {
                 thread.progress += left / 1e6;
                 return left;
             }
-            let mut chance = self.random.unit() * total / count;
-            let place = thread.lines.iter().position(|(_, line)| {
-                chance -= line.rate(time);
-                chance < 0.0
-            });
-            (place.unwrap_or_default(), 1.0 / total, time)
+            let place = thread.pick(&mut self.random);
+            (place, 1.0 / total, thread.progress * count)
         };
         thread.progress += own;
         let (number, line) = &mut thread.lines[place];

@@ -11,7 +11,7 @@ pub(super) const SECONDS: u64 = 40;
 const END: f64 = 40.0;
 
 /// Objects per second of a busy program.
-const BUSY: f64 = 5000.0;
+const BUSY: f64 = 3000.0;
 
 /// The first of so many size classes that are used.
 const CLASSES: u64 = 4;
@@ -89,10 +89,11 @@ pub(super) fn phases(random: &mut Random) -> Program {
     for line in &mut lines {
         let mut from = 0.0;
         let times = ends.iter().map(|end| {
-            let factor = if random.chance(0.3) {
+            let keeps = matches!(line.life, Life::Keep);
+            let factor = if random.chance(0.3) && !keeps {
                 0.0
             } else {
-                random.log_between(0.05, 1.5)
+                random.log_between(if keeps { 0.2 } else { 0.05 }, 1.5)
             };
             (std::mem::replace(&mut from, *end), *end, factor)
         });

@@ -1,13 +1,19 @@
 //! Adding up a part of a recording.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, rc::Rc};
 
 use super::{
     Held, Kept, Tally,
     known::{anchor_all, cap},
 };
 use crate::{
-    aggregate::{estimate::as_float, groups::Groups, observation::Observation, selection::Part},
+    aggregate::{
+        doubt::Doubt,
+        estimate::as_float,
+        groups::{Groups, WindowKind},
+        observation::Observation,
+        selection::Part,
+    },
     profile::{Census, Counters, Metered, ProcessKey, StackId},
 };
 
@@ -55,6 +61,12 @@ pub(in crate::aggregate) fn tally(
     let groups = Groups::new(part);
     let mut kept = survivors(part, &groups);
     let sums = gather(part, observations, &groups);
+    let mut doubts = BTreeMap::<_, Rc<[Doubt]>>::new();
+    let mut doubts_of = |process, meter| {
+        let windows = (process, WindowKind::of(meter));
+        let found = doubts.entry(windows);
+        Rc::clone(found.or_insert_with(|| groups.doubts(process, meter)))
+    };
     let mut tallies: Vec<Tally> = (sums.into_iter())
         .map(|((process, stack, meter), gathered)| Tally {
             process,
@@ -69,6 +81,7 @@ pub(in crate::aggregate) fn tally(
             counters: gathered.counters,
             by_group: gathered.by_group,
             groups: groups.count(process, meter),
+            doubts: doubts_of(process, meter),
             held: Held::AsSeen,
             pool_scale: if meter == Metered::SampledPool {
                 observations[process.0 as usize].pool_scale()
