@@ -1,6 +1,7 @@
 //! What is made of measurements: live sets, ledgers and pool books while recording, and findings
 //! afterwards. All of it is functions of the input: no clock, no I/O, no randomness.
 
+mod ages;
 mod anchor;
 mod blocks;
 mod books;
@@ -31,6 +32,7 @@ mod tally;
 mod test_data;
 mod windows;
 
+pub use ages::{Aged, old_share};
 pub use books::Books;
 pub use course::{Course, Moment};
 pub use elders::Elders;

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     aggregate::{
+        ages::Ages,
         doubt::Doubt,
         estimate::as_float,
         groups::{Groups, WindowKind},
@@ -46,6 +47,7 @@ impl Gathered {
         Kept {
             bytes: bytes_in.saturating_sub(bytes_out),
             count: count_in.saturating_sub(count_out),
+            ages: Ages::default(),
             by_group: by_group.collect(),
         }
     }
@@ -136,6 +138,7 @@ fn survivors(part: &Part<'_>, groups: &Groups) -> Option<BTreeMap<Key, Kept>> {
         let kept = kept.entry(key).or_default();
         kept.bytes = kept.bytes.saturating_add(survivor.bytes);
         kept.count = kept.count.saturating_add(survivor.count);
+        kept.ages.add_born(part, survivor.born, survivor.bytes);
         let interval = part.interval_of(survivor.born);
         if let Some(group) = groups.near(survivor.process, survivor.meter, interval) {
             let sums = [survivor.bytes, survivor.count].map(as_float);

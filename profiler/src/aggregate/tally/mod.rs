@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, rc::Rc};
 pub(super) use self::gather::{is_followed, tally};
 use super::{
     Metric, Selection,
+    ages::Ages,
     anchor::Anchor,
     doubt::Doubt,
     estimate::{Sum, as_float, rounded},
@@ -49,6 +50,8 @@ pub(super) struct Tally {
 struct Kept {
     bytes: u64,
     count: u64,
+    /// The bytes by when they were got, if that is known.
+    ages: Ages,
     /// Bytes and pieces by groups of windows, where they were sampled.
     by_group: Vec<(u32, [f64; 2])>,
 }
@@ -119,6 +122,13 @@ impl Tally {
             (Held::Anchored(anchor), Aspect::Bytes | Aspect::Pieces) if anchor.above > 0.0 => got,
             // What is gone was seen; only what is still held is known better.
             _ => got.saturating_sub(kept) + rounded(self.held.factor() * as_float(kept)),
+        }
+    }
+
+    /// Adds when what it retains was got.
+    pub(super) fn add_ages_to(&self, ages: &mut Ages) {
+        if Aspect::of(self.meter, Metric::Retained).is_some() {
+            ages.add(&self.kept.ages, self.held.factor());
         }
     }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::{
+    aggregate::Aged,
     classify::Pattern,
     report::sample::{MIB, Sample},
     units::Pid,
@@ -25,6 +26,11 @@ fn full() -> Sample {
         .process(4712, "gunicorn: worker [shop]", (20 * MIB, 21 * MIB))
         .loss(Loss::RingFull, 3);
     sample.recorded.facts.notes = vec!["small objects are sampled".to_owned()];
+    sample.findings.sites[0].retained_by_age = vec![Aged {
+        from: Duration::ZERO,
+        to: Duration::from_secs(30),
+        bytes: 71 * MIB,
+    }];
     let process = &mut sample.findings.processes[1];
     process.inner_pid = Some(Pid(7));
     process.ended = Some(Duration::from_millis(12_345));
