@@ -21,6 +21,7 @@ const COUNT_ERROR_BLOCKS: f64 = 50.0;
 /// their sum is off by so large a part on average.
 const CLASS_ERROR: f64 = 0.12;
 const EXACT_CLASSES: u64 = 128 << 10;
+
 /// Windows that say more than counts do contradict them if it is by so many standard deviations.
 const CONTRADICTION: f64 = 2.0;
 
@@ -68,7 +69,9 @@ impl Anchor {
         let noise = (series.variance() + of_counts).sqrt();
         let older = as_float(census.older.saturating_mul(class.bytes()));
         let above = if total - combined > CONTRADICTION * noise {
-            (total - combined).min(older)
+            // By the windows there may still be more.
+            let most = total + CONTRADICTION * series.variance().sqrt();
+            (most - combined).min(older)
         } else {
             0.0
         };

@@ -83,7 +83,7 @@ impl Heap {
             blocks: Vec::new(),
             free: Vec::new(),
         };
-        Self(SizeClass::all().map(class).collect())
+        Self(SizeClass::small().map(class).collect())
     }
 
     /// Hands out a block.

@@ -22,17 +22,18 @@ const KEY: ProcessKey = ProcessKey(0);
 /// The program runs that long before anybody looks at anything else, in microseconds.
 const STEP: u64 = 500;
 
-/// Threads take turns that often, as they do with a global interpreter lock.
-const TURN: u64 = 5000;
+/// Threads take turns that often, as they do with a global interpreter lock: windows are longer than
+/// real ones, and so are turns.
+const TURN: u64 = 20_000;
 
 /// The kernel's clocks go by ticks.
 const TICK: u64 = 4000;
 
 /// Probes are really gone so long after they were told to.
-const CLOSING: u64 = 3000;
+const CLOSING: u64 = 1000;
 
 /// A look comes late by up to so much.
-const LATE: f64 = 3000.0;
+const LATE: f64 = 1000.0;
 
 /// Hits of a thread that come so soon after one another tell that it was busy in between.
 const CLOSE: u64 = 2000;
@@ -41,8 +42,8 @@ const CLOSE: u64 = 2000;
 const LIMIT: f64 = 0.04;
 
 const TIMING: Timing = Timing {
-    closing: 0.005,
-    briefest: 0.005,
+    closing: 0.002,
+    briefest: 0.001,
 };
 
 /// How busy a program that waits for work is kept by the work that its lines get on average.

@@ -74,7 +74,7 @@ fn program(random: &mut Random, threads: Vec<Vec<Line>>) -> Program {
 /// A plain leak beside transients.
 pub(super) fn leak(random: &mut Random) -> Program {
     let mut lines = transients(random, BUSY);
-    let rate = BUSY * random.log_between(0.01, 0.1);
+    let rate = BUSY * random.log_between(0.02, 0.1);
     lines.push(line(random, rate, Life::Keep));
     program(random, vec![lines])
 }
