@@ -4,6 +4,7 @@
 
 #![cfg(test)]
 
+mod budget;
 mod builds;
 mod cli;
 mod compare;
@@ -12,6 +13,7 @@ mod hooks;
 mod mappings;
 mod matrix;
 mod mimalloc;
+mod numpy;
 mod objects;
 mod places;
 mod processes;

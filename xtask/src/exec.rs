@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::interpreters::{self, memray};
+use crate::interpreters::{self, environment::ENVIRONMENTS};
 
 /// The compiler that aya names as its minimum. An older one, from 1.95 on, builds it all the
 /// same once [`EARLY_FLAGS`] let aya use a feature that was stabilised in between.
@@ -140,13 +140,15 @@ impl Tool {
         self
     }
 
-    /// Tells tests which interpreters there are: this list, and the one with memray.
+    /// Tells tests which interpreters there are: this list, and the environments with packages.
     pub(crate) fn with_interpreters(self, list: &str) -> Self {
         let tool = self.hidden_env(interpreters::VARIABLE, list);
-        match memray::program() {
-            Some(program) => tool.hidden_env(memray::VARIABLE, program),
-            None => tool,
-        }
+        ENVIRONMENTS
+            .iter()
+            .fold(tool, |tool, environment| match environment.program() {
+                Some(program) => tool.hidden_env(environment.variable, program),
+                None => tool,
+            })
     }
 
     /// Runs the program in this folder.

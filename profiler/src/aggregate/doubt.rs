@@ -30,7 +30,8 @@ impl Doubt {
         if open <= 0.0 || elapsed <= 0.0 {
             return Self::default();
         }
-        let pace = ((cpu - cost) / elapsed).max(0.0);
+        // A target that is always busy has the rest of the time.
+        let pace = ((cpu - cost) / (elapsed - cost).max(0.5 * elapsed)).max(0.0);
         let processors = pace.max(1.0);
         let left = (1.0 - cost / (open * processors)).clamp(LEAST_LEFT, 1.0);
         let demand = pace / processors;
@@ -76,7 +77,7 @@ mod tests {
 
     #[test]
     fn a_target_that_is_always_busy_leaves_only_the_cost_of_hits_in_doubt() {
-        let doubt = Doubt::of(0.02, 0.015, 1.015, 1.0);
+        let doubt = Doubt::of(0.02, 0.015, 1.0, 1.0);
         assert!(doubt.above.abs() < 1e-9 && doubt.below.abs() < 1e-9, "{doubt:?}");
         assert!((doubt.hits - 3.0 * HIT_ERROR).abs() < 1e-9, "{doubt:?}");
     }
@@ -90,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_target_that_is_busy_half_of_the_time_may_have_been_so_in_windows_or_not() {
-        let doubt = Doubt::of(0.02, 0.015, 0.515, 1.0);
+        let doubt = Doubt::of(0.02, 0.015, 0.5075, 1.0);
         assert!((doubt.above - 1.0).abs() < 1e-9, "{doubt:?}");
         assert!((doubt.below - 0.5).abs() < 1e-9, "{doubt:?}");
     }

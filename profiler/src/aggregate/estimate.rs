@@ -62,6 +62,11 @@ struct Anchored {
     doubt: Doubt,
 }
 
+/// Who holds a part of a known sum is known from objects that look alive, some of which are others
+/// in the same place: so large a part of what is held by the smaller side may belong to the other,
+/// as a standard deviation.
+const GHOST_ERROR: f64 = 0.25;
+
 /// A share smaller than that tells nothing about how large the whole seems to be.
 const LEAST_SHARE: f64 = 0.02;
 
@@ -171,6 +176,8 @@ impl Sum {
         for ((process, _), anchored) in &self.anchored {
             let Anchored { anchor, share, .. } = anchored;
             of_anchors += (share * anchor.error).powi(2);
+            let others = anchor.factor * anchor.total * share.min(1.0 - share).max(0.0);
+            of_anchors += (GHOST_ERROR * others).powi(2);
             if let Some(series) = series.get_mut(&(*process, WindowKind::Objects))
                 && *share >= LEAST_SHARE
             {

@@ -20,7 +20,7 @@ use crate::{
 const KEY: ProcessKey = ProcessKey(0);
 
 /// The program runs that long before anybody looks at anything else, in microseconds.
-const STEP: u64 = 500;
+const STEP: u64 = 1000;
 
 /// Threads take turns that often, as they do with a global interpreter lock: windows are longer than
 /// real ones, and so are turns.
@@ -273,7 +273,7 @@ impl<'a> Recorder<'a> {
             time: Duration::from_micros(at),
             what: What::ObjectTaken {
                 address,
-                size_class: Some(size_class),
+                size: size_class.bytes(),
                 stack: is_drawn.then_some(self.stacks[*number]),
             },
         });

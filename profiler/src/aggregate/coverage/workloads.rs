@@ -7,11 +7,11 @@ use super::{
 use crate::profile::SizeClass;
 
 /// How long recordings are, in seconds.
-pub(super) const SECONDS: u64 = 40;
-const END: f64 = 40.0;
+pub(super) const SECONDS: u64 = 30;
+const END: f64 = 30.0;
 
 /// Objects per second of a busy program.
-const BUSY: f64 = 3000.0;
+const BUSY: f64 = 2500.0;
 
 /// The first of so many size classes that are used.
 const CLASSES: u64 = 4;
@@ -108,7 +108,7 @@ pub(super) fn bursts(random: &mut Random) -> Program {
     lines.extend(keepers(random, 0.05 * BUSY));
     let mut bursting = transients(random, BUSY);
     bursting.extend(keepers(random, 0.2 * BUSY));
-    let (pause, length) = (random.between(0.5, 3.0), random.log_between(0.03, 0.5));
+    let (pause, length) = (random.between(0.3, 1.5), random.log_between(0.05, 0.5));
     let (mut times, mut time) = (Vec::new(), 0.0);
     while time < END {
         time += random.exponential(pause);
