@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod browser;
+mod budget;
 mod builds;
 mod causes;
 mod cli;
@@ -15,6 +16,7 @@ mod hooks;
 mod mappings;
 mod matrix;
 mod mimalloc;
+mod numpy;
 mod objects;
 mod places;
 mod processes;

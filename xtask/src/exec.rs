@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    interpreters::{self, memray},
+    interpreters::{self, environment::ENVIRONMENTS},
     readers,
 };
 
@@ -143,18 +143,16 @@ impl Tool {
         self
     }
 
-    /// Tells tests which interpreters there are: this list, and the one with memray; and where is
-    /// what reads exports.
+    /// Tells tests which interpreters there are: this list, and the environments with packages;
+    /// and where is what reads exports.
     pub(crate) fn with_interpreters(self, list: &str) -> Self {
         let tool = self.hidden_env(interpreters::VARIABLE, list);
-        let tool = match memray::program() {
-            Some(program) => tool.hidden_env(memray::VARIABLE, program),
-            None => tool,
-        };
-        match readers::place() {
-            Some(folder) => tool.hidden_env(readers::VARIABLE, folder),
-            None => tool,
-        }
+        let programs = ENVIRONMENTS.iter().filter_map(|environment| {
+            let program = environment.program()?;
+            Some((environment.variable, program))
+        });
+        let readers = readers::place().map(|folder| (readers::VARIABLE, folder));
+        (programs.chain(readers)).fold(tool, |tool, (name, value)| tool.hidden_env(name, value))
     }
 
     /// Runs the program in this folder.

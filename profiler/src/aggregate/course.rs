@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{estimate::as_float, selection::Part};
+use super::{Aged, estimate::as_float, selection::Part};
 use crate::profile::{Census, Metered, ProcessKey};
 
 /// The course of a process.
@@ -10,8 +10,8 @@ use crate::profile::{Census, Metered, ProcessKey};
 pub struct Course {
     /// Its sizes, in the order of time.
     pub moments: Vec<Moment>,
-    /// What is left at the end: when it was got, and how many bytes. Empty if nothing tells.
-    pub left: Vec<(Duration, u64)>,
+    /// What its lines retain, by when it was got. Empty if nothing tells.
+    pub left: Vec<Aged>,
 }
 
 /// A process at one moment. What the kernel did not tell is `None`.
@@ -42,25 +42,14 @@ pub struct Moment {
 /// The courses of all processes, by the number of their keys.
 pub(super) fn courses(part: &Part<'_>, censuses: &[Vec<&Census>]) -> Vec<Course> {
     let large = net_of_large(part);
-    let mut courses: Vec<Course> = (ProcessKeys::default().zip(censuses))
+    (ProcessKeys::default().zip(censuses))
         .map(|(key, censuses)| Course {
             moments: (censuses.iter())
                 .map(|census| moment(census, large_at(large.get(&key), census.time)))
                 .collect(),
             left: Vec::new(),
         })
-        .collect();
-    let mut left: BTreeMap<(ProcessKey, Duration), u64> = BTreeMap::new();
-    for survivor in part.survivors().into_iter().flatten() {
-        let sum = left.entry((survivor.process, survivor.born)).or_default();
-        *sum = sum.saturating_add(survivor.bytes);
-    }
-    for ((process, born), bytes) in left {
-        if let Some(course) = courses.get_mut(process.0 as usize) {
-            course.left.push((born, bytes));
-        }
-    }
-    courses
+        .collect()
 }
 
 /// All keys, from the first on.
@@ -129,7 +118,7 @@ mod tests {
         super::{Findings, Selection, findings, test_data::*},
         *,
     };
-    use crate::profile::{Recorded, Survivor};
+    use crate::profile::Recorded;
 
     fn all(recorded: &Recorded) -> Findings {
         findings(recorded, &Selection::default())
@@ -157,23 +146,5 @@ mod tests {
         census.probe_cost = Duration::from_millis(300);
         let course = all(&recorded).processes.remove(0).course;
         assert_eq!(course.moments[1].cpu, Duration::from_millis(700));
-    }
-
-    #[test]
-    fn what_is_left_is_known_by_its_age() {
-        let mut recorded = recorded(10);
-        let line = stack(&mut recorded, &["line"]);
-        let survivor = |born, bytes| Survivor {
-            process: ProcessKey(0),
-            stack: line,
-            meter: Metered::Block,
-            born: Duration::from_secs(born),
-            bytes,
-            count: 1,
-        };
-        recorded.survivors = vec![survivor(7, 5), survivor(2, 3), survivor(7, 6)];
-        let course = all(&recorded).processes.remove(0).course;
-        let left = [(2, 3), (7, 11)].map(|(born, bytes)| (Duration::from_secs(born), bytes));
-        assert_eq!(course.left, left);
     }
 }

@@ -1,13 +1,17 @@
 //! What is made of measurements: live sets, ledgers and pool books while recording, and findings
 //! afterwards. All of it is functions of the input: no clock, no I/O, no randomness.
 
+mod ages;
 mod anchor;
 mod blocks;
 mod books;
 mod breakdown;
 mod causes;
 mod collector;
+#[cfg(test)]
+mod coverage;
 mod course;
+mod doubt;
 mod elders;
 mod estimate;
 mod findings;
@@ -30,6 +34,7 @@ mod tally;
 mod test_data;
 mod windows;
 
+pub use ages::{Aged, old_share};
 pub use books::Books;
 pub use breakdown::{Breakdown, ProcessSites, breakdown};
 pub use causes::{AllocatorFinding, CopySite, SharingFinding};

@@ -4,7 +4,7 @@ use super::{
     statistics::{Phase, Point, phases},
     thresholds::{CONTRAST, START_SECONDS, START_SHARE, YOUNG_CPU},
 };
-use crate::aggregate::{Course, Moment, ProcessFinding};
+use crate::aggregate::{Course, Moment, ProcessFinding, old_share};
 
 /// What stands for traffic.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -81,7 +81,7 @@ impl Signals {
             unused: last.and_then(unused).map(float),
             phases: phases(&rates, CONTRAST),
             is_uneven: CONTRAST.is_in(&rates),
-            old_share: old_share(course),
+            old_share: old_share(&course.left),
         }
     }
 
@@ -115,17 +115,6 @@ fn unused(moment: &Moment) -> Option<u64> {
     touched.checked_sub(moment.small?)
 }
 
-fn old_share(course: &Course) -> Option<f64> {
-    let (first, last) = (course.moments.first()?, course.moments.last()?);
-    let middle = (first.time + last.time) / 2;
-    let sum = |from: &dyn Fn(std::time::Duration) -> bool| -> f64 {
-        let left = course.left.iter().filter(|(born, _)| from(*born));
-        left.map(|(_, bytes)| float(*bytes)).sum()
-    };
-    let all = sum(&|_| true);
-    (all > 0.0).then(|| sum(&|born| born < middle) / all)
-}
-
 /// Bytes as a number to calculate with.
 #[expect(clippy::cast_precision_loss, reason = "three digits matter")]
 pub(super) const fn float(bytes: u64) -> f64 {
@@ -137,6 +126,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::aggregate::Aged;
 
     fn course(first_cpu: u64) -> Course {
         let moment = |second: u64| Moment {
@@ -148,9 +138,14 @@ mod tests {
             cpu: Duration::from_secs(first_cpu) + Duration::from_millis(100 * second),
             ..Moment::default()
         };
+        let left = |from, bytes| Aged {
+            from: Duration::from_secs(from),
+            to: Duration::from_secs(from + 30),
+            bytes,
+        };
         Course {
             moments: (0..60).map(moment).collect(),
-            left: vec![(Duration::from_secs(3), 30), (Duration::from_secs(50), 10)],
+            left: vec![left(0, 30), left(30, 10)],
         }
     }
 

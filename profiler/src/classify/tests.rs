@@ -68,6 +68,7 @@ fn findings(processes: Vec<ProcessFinding>) -> Findings {
             allocations: Estimate::exact(1),
             resident: 0,
             mapped: 0,
+            retained_by_age: Vec::new(),
             growth_per_second: 0.0,
             share_of_growth_percent: 92.0,
         }],

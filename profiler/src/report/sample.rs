@@ -156,6 +156,7 @@ impl Sample {
             allocations: Estimate::exact(allocated / 600),
             resident: retained / 4096 * 4096,
             mapped: 0,
+            retained_by_age: Vec::new(),
             growth_per_second: per_second((0, retained)),
             share_of_growth_percent: 0.0,
         });

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    AllocatorFinding, CopySite, Course, Estimate, Selection, SharingFinding,
+    Aged, AllocatorFinding, CopySite, Course, Estimate, Selection, SharingFinding,
     causes::{allocators, copy_sites, sharing},
     course::courses,
     observation::Observation,
@@ -93,6 +93,9 @@ pub struct Site {
     pub resident: u64,
     /// Bytes of address space got and still held.
     pub mapped: u64,
+    /// What it retains, by when it was got: by quarters of the selected part, the oldest first.
+    /// Empty if nothing tells.
+    pub retained_by_age: Vec<Aged>,
     /// Retained bytes per second of the selected part.
     pub growth_per_second: f64,
     /// Its share in what all sites retain, in percent.
@@ -179,12 +182,14 @@ pub fn findings(recorded: &Recorded, selection: &Selection) -> Findings {
     let totals = sums.totals();
     let mut courses = courses(&part, &censuses);
     let processes = part.processes().map(|(key, record)| {
-        let totals = sums_by_process[key.0 as usize].totals();
+        let sums = &sums_by_process[key.0 as usize];
+        let totals = sums.totals();
         let held = Held {
             retained: totals.retained,
             mapped: totals.mapped,
         };
-        let course = std::mem::take(&mut courses[key.0 as usize]);
+        let mut course = std::mem::take(&mut courses[key.0 as usize]);
+        course.left = sums.ages().in_time(&part);
         ProcessFinding {
             allocator: allocators(&part, key),
             sharing: sharing(&part, key),
@@ -203,7 +208,7 @@ pub fn findings(recorded: &Recorded, selection: &Selection) -> Findings {
         sites: sites(
             recorded,
             &tallies,
-            part.duration(),
+            &part,
             totals.retained.estimate,
         ),
         processes: processes.collect(),

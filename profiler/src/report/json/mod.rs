@@ -307,6 +307,23 @@ struct Frame<'a> {
 }
 
 #[derive(Serialize)]
+struct Aged {
+    born_after: f64,
+    born_before: f64,
+    bytes: u64,
+}
+
+impl Aged {
+    fn of(aged: &aggregate::Aged) -> Self {
+        Self {
+            born_after: seconds(aged.from),
+            born_before: seconds(aged.to),
+            bytes: aged.bytes,
+        }
+    }
+}
+
+#[derive(Serialize)]
 struct Site<'a> {
     rank: u32,
     function: &'a str,
@@ -320,6 +337,7 @@ struct Site<'a> {
     allocations: Estimate,
     resident: u64,
     mapped: u64,
+    retained_by_age: Vec<Aged>,
     growth_per_second: f64,
     share_of_growth_percent: f64,
 }
@@ -353,6 +371,7 @@ impl<'a> Site<'a> {
             allocations: Estimate::from(site.allocations),
             resident: site.resident,
             mapped: site.mapped,
+            retained_by_age: site.retained_by_age.iter().map(Aged::of).collect(),
             growth_per_second: rounded(site.growth_per_second),
             share_of_growth_percent: rounded(site.share_of_growth_percent),
         }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::{
-    aggregate::{AllocatorFinding, CopySite, SharingFinding},
+    aggregate::{Aged, AllocatorFinding, CopySite, SharingFinding},
     classify::Pattern,
     profile::{AllocatorCensus, ArenaTotals, CopyCause, FrameId, LibcHeap, PythonHeap},
     report::sample::{MIB, Sample},
@@ -27,6 +27,11 @@ fn full() -> Sample {
         .process(4712, "gunicorn: worker [shop]", (20 * MIB, 21 * MIB))
         .loss(Loss::RingFull, 3);
     sample.recorded.facts.notes = vec!["small objects are sampled".to_owned()];
+    sample.findings.sites[0].retained_by_age = vec![Aged {
+        from: Duration::ZERO,
+        to: Duration::from_secs(30),
+        bytes: 71 * MIB,
+    }];
     let process = &mut sample.findings.processes[1];
     process.inner_pid = Some(Pid(7));
     process.ended = Some(Duration::from_millis(12_345));
