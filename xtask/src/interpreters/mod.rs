@@ -2,6 +2,7 @@
 
 mod free_threaded;
 pub(crate) mod memray;
+pub(crate) mod services;
 mod sid;
 
 use std::{
