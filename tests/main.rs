@@ -8,6 +8,7 @@ mod builds;
 mod cli;
 mod compare;
 mod frames;
+mod growth;
 mod hooks;
 mod mappings;
 mod matrix;

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::interpreters::{self, memray};
+use crate::interpreters::{self, memray, services};
 
 /// The compiler that aya names as its minimum. An older one, from 1.95 on, builds it all the
 /// same once [`EARLY_FLAGS`] let aya use a feature that was stabilised in between.
@@ -140,13 +140,20 @@ impl Tool {
         self
     }
 
-    /// Tells tests which interpreters there are: this list, and the one with memray.
+    /// Tells tests which interpreters there are: this list, the one with memray, and the one with
+    /// servers.
     pub(crate) fn with_interpreters(self, list: &str) -> Self {
+        let further = [
+            (memray::VARIABLE, memray::program()),
+            (services::VARIABLE, services::program()),
+        ];
         let tool = self.hidden_env(interpreters::VARIABLE, list);
-        match memray::program() {
-            Some(program) => tool.hidden_env(memray::VARIABLE, program),
-            None => tool,
-        }
+        further.into_iter().fold(tool, |tool, (name, program)| {
+            match program {
+                Some(program) => tool.hidden_env(name, program),
+                None => tool,
+            }
+        })
     }
 
     /// Runs the program in this folder.

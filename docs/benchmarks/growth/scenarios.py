@@ -3,14 +3,15 @@
     python scenarios.py                       lists them: name, tab, pattern
     python scenarios.py NAME SEED SECONDS     runs one
 
-A run says `ready` and the pid to attach to, waits for a line, plays its load for so many seconds,
-says `done`, with the pid of the one process that is to blame if there is one, and ends when its
-standard input does. The seed varies sizes, rates and phases.
+A run says `ready`, and on the next line the pid to attach to. It waits for a line, plays its load for
+so many seconds, and says `done`, with the pid of the one process that is to blame if there is one. It
+ends when its standard input does, or by SIGTERM. The seed varies sizes, rates and phases.
 """
 
 import os
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -75,6 +76,7 @@ SCENARIOS = [
     ("steady", "steady-flask-threads", flask(1, "--threads", "4"), "Turnover", even),
     ("steady", "steady-django-two-workers", django(2), "Behaviour", even),
     ("steady", "steady-uvicorn-full-cache", asgi, "Turnover", beat),
+    ("steady", "steady-uvicorn", asgi, "Behaviour", even),
     ("steady", "steady-celery", Celery, "Behaviour", slow),
     ("steady", "steady-garbage-in-cycles", Script, "Cycles", nothing),
     ("steady", "steady-pandas", Script, "SmallFrames", nothing),
@@ -126,6 +128,8 @@ SHARES = {"leak-one-of-eight": 0.19}
 
 
 def run(name, seed, span):
+    """Runs a scenario; whatever ends this program ends what it has started, too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     [(_, _, start, behaviour, load)] = [it for it in SCENARIOS if it[1] == name]
     scratch = tempfile.mkdtemp(prefix="heaptide-scenario-")
     os.environ.update({
@@ -140,7 +144,7 @@ def run(name, seed, span):
     server = None
     try:
         server = start()
-        print(f"ready {server.pid}", flush=True)
+        print(f"ready\n{server.pid}", flush=True)
         if not sys.stdin.readline():
             return
         if isinstance(server, Script):

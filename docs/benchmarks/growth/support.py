@@ -96,8 +96,20 @@ def play(events, do):
 # ---- Servers.
 
 
+def tree(pid):
+    """A process and all its descendants."""
+    found = [pid]
+    for one in found:
+        try:
+            children = pathlib.Path(f"/proc/{one}/task").glob("*/children")
+            found += [int(child) for file in children for child in file.read_text().split()]
+        except OSError:
+            pass  # It has ended.
+    return found
+
+
 class Server:
-    """A program under load, in a process group of its own."""
+    """A program under load."""
 
     def __init__(self, arguments, **options):
         self.process = subprocess.Popen(
@@ -105,7 +117,6 @@ class Server:
             cwd=HERE,
             stdin=options.pop("stdin", subprocess.DEVNULL),
             stdout=options.pop("stdout", 2),
-            start_new_session=True,
             **options,
         )
         self.pid = self.process.pid
@@ -115,10 +126,11 @@ class Server:
 
     def end(self):
         """Ends it and all its children."""
-        try:
-            os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        for pid in tree(self.pid):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
         self.process.wait()
 
 
@@ -167,7 +179,7 @@ class Celery(Server):
         with socket.create_server(("127.0.0.1", 0)) as found:
             port = found.getsockname()[1]
         command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-        self.redis = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+        self.redis = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         os.environ[BROKER] = f"redis://127.0.0.1:{port}/0"
         import celery_app
 

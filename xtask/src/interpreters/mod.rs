@@ -152,6 +152,7 @@ pub(crate) fn prepare(which: Which, is_strict: bool) -> Result<String> {
     };
     or_without("Debian sid", sid::make())?;
     or_without("memray", memray::make())?;
+    or_without("the servers", services::make())?;
     if which == Which::All {
         or_without("the free-threaded build", free_threaded::make())?;
     }

@@ -132,7 +132,8 @@ fn record(python: &Path, heaptide: &Path, folder: &Path, case: &Case) -> Result<
         let rest = line.strip_prefix(what).map(|it| it.trim().to_owned());
         rest.with_context(|| format!("`{line}` instead of `{what}`"))
     };
-    let pid = hear("ready")?;
+    hear("ready")?;
+    let pid = hear("")?;
     let child = Command::new(heaptide)
         .args(["attach", &pid, "--duration", &format!("{seconds}s")])
         .args(["--force", "--output"])
