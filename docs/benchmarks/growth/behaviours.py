@@ -20,7 +20,7 @@ class Behaviour:
 
     def __init__(self):
         self.chance = support.dice("application")
-        self.share = float(os.environ.get("SCENARIO_SHARE", 1))
+        self.share = float(os.environ[support.SHARE])
         # Bytes a second, from slow to fast, and what a burst or a table may take.
         self.rate = self.chance.uniform(0.15, 1.5) * MIB
         self.amount = int(self.chance.uniform(20, 90) * MIB)
@@ -156,9 +156,6 @@ class Bounded(Behaviour):
         self.cache[self.number] = support.records(self.chance, self.amount // self.bound)
         if len(self.cache) > self.bound:
             self.cache.popitem(last=False)
-
-    def tick(self):
-        pass
 
 
 class Compiled(Bounded):

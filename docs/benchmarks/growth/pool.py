@@ -1,36 +1,36 @@
-"""A parent that forks workers: two at the start or four, and one with each order."""
+"""A parent that forks workers: some before it is ready, and one more with each order."""
 
 import os
 import sys
 import time
 
+import behaviours
 import support
 
-if os.environ[support.BEHAVIOUR] == "Copied":
-    import behaviours
-
-    behaviour = behaviours.make()
-else:
-    behaviour = None
+# A table that is copied by writing is made before the fork; else each worker makes its own.
+behaviour = behaviours.make() if os.environ[support.BEHAVIOUR] == "Copied" else None
 
 
-def worker():
-    global behaviour
-    if behaviour is None:
-        import behaviours
-
-        behaviour = behaviours.make()
+def work(ready):
+    made = behaviour or behaviours.make()
+    made.answer("warm")
+    os.write(ready, b".")
     while True:
         time.sleep(0.1)
-        behaviour.answer("work")
+        made.answer("work")
 
 
 def start():
+    """Forks a worker, and waits until it works."""
+    read, write = os.pipe()
     if os.fork() == 0:
-        worker()
+        work(write)
+    os.close(write)
+    os.read(read, 1)
+    os.close(read)
 
 
-for _ in range(int(os.environ.get("SCENARIO_WORKERS", 4))):
+for _ in range(int(os.environ[support.WORKERS])):
     start()
 print("ready", flush=True)
 sys.stdin.readline()

@@ -62,7 +62,7 @@ def plain():
 
 
 def pool(workers):
-    os.environ["SCENARIO_WORKERS"] = str(workers)
+    os.environ[support.WORKERS] = str(workers)
     return Script("pool.py")
 
 
@@ -138,7 +138,7 @@ def run(name, seed, span):
         support.SECONDS: span,
         support.SCRATCH: scratch,
         support.BEHAVIOUR: behaviour,
-        "SCENARIO_SHARE": str(SHARES.get(name, 1)),
+        support.SHARE: str(SHARES.get(name, 1)),
         "PYTHONDONTWRITEBYTECODE": "1",
     })
     server = None

@@ -17,6 +17,7 @@ MIB = 1 << 20
 # What a scenario tells the programs that it starts.
 NAME, SEED, SECONDS, SCRATCH = "SCENARIO", "SCENARIO_SEED", "SCENARIO_SECONDS", "SCENARIO_SCRATCH"
 BEHAVIOUR, BROKER = "SCENARIO_BEHAVIOUR", "SCENARIO_BROKER"
+SHARE, WORKERS = "SCENARIO_SHARE", "SCENARIO_WORKERS"
 
 # Seconds that a request or a start may take on a busy machine.
 PATIENCE = 60
@@ -165,7 +166,8 @@ class Web(Server):
 
 def gunicorn(application, workers=1, *options):
     command = ["-m", "gunicorn", application, "--bind", "fd://{fd}", "--workers", str(workers)]
-    return Web([*command, "--log-level", "error", *options])
+    # A worker that a busy machine holds up is not to be replaced.
+    return Web([*command, "--log-level", "error", "--timeout", "300", *options])
 
 
 def uvicorn(application):
