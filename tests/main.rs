@@ -12,6 +12,7 @@ mod cli;
 mod compare;
 mod exports;
 mod frames;
+mod growth;
 mod hooks;
 mod mappings;
 mod matrix;

@@ -10,6 +10,7 @@ use super::{heaptide::heaptide, program::Place};
 #[derive(Debug, Deserialize)]
 pub(crate) struct Report {
     pub(crate) recording: Recording,
+    pub(crate) group: Verdict,
     pub(crate) losses: Vec<Loss>,
     pub(crate) processes: Vec<Process>,
     pub(crate) totals: Totals,
@@ -21,6 +22,14 @@ pub(crate) struct Report {
 pub(crate) struct Recording {
     pub(crate) complete: bool,
     pub(crate) notes: Vec<String>,
+}
+
+/// What is thought of all processes together.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Verdict {
+    pub(crate) pattern: String,
+    pub(crate) confidence: f64,
+    pub(crate) evidence: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    interpreters::{self, environment::ENVIRONMENTS},
+    interpreters::{self, environment::ENVIRONMENTS, services},
     readers,
 };
 
@@ -143,16 +143,20 @@ impl Tool {
         self
     }
 
-    /// Tells tests which interpreters there are: this list, and the environments with packages;
-    /// and where is what reads exports.
+    /// Tells tests which interpreters there are: this list, and the environments with packages and
+    /// servers; and where is what reads exports.
     pub(crate) fn with_interpreters(self, list: &str) -> Self {
         let tool = self.hidden_env(interpreters::VARIABLE, list);
         let programs = ENVIRONMENTS.iter().filter_map(|environment| {
             let program = environment.program()?;
             Some((environment.variable, program))
         });
-        let readers = readers::place().map(|folder| (readers::VARIABLE, folder));
-        (programs.chain(readers)).fold(tool, |tool, (name, value)| tool.hidden_env(name, value))
+        let others = [
+            (services::VARIABLE, services::program()),
+            (readers::VARIABLE, readers::place()),
+        ];
+        let others = (others.into_iter()).filter_map(|(name, place)| Some((name, place?)));
+        (programs.chain(others)).fold(tool, |tool, (name, value)| tool.hidden_env(name, value))
     }
 
     /// Runs the program in this folder.

@@ -2,6 +2,7 @@
 
 pub(crate) mod environment;
 mod free_threaded;
+pub(crate) mod services;
 mod sid;
 
 use std::{
@@ -153,6 +154,7 @@ pub(crate) fn prepare(which: Which, is_strict: bool) -> Result<String> {
     for environment in &environment::ENVIRONMENTS {
         or_without(environment.name, environment.make())?;
     }
+    or_without("the servers", services::make())?;
     if which == Which::All {
         or_without("the free-threaded build", free_threaded::make())?;
     }

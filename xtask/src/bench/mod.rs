@@ -1,5 +1,7 @@
 //! Benchmarks, which print Markdown for docs/benchmarks.md.
 
+mod growth;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -36,6 +38,8 @@ enum Bench {
         #[arg(required = true)]
         pythons: Vec<PathBuf>,
     },
+    /// How often the pattern of growth is told rightly, of real servers; as root
+    Growth(growth::Options),
 }
 
 /// What the workloads import.
@@ -51,6 +55,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     match &options.bench {
         Bench::Report => report(),
         Bench::Overhead { pythons } => overhead(pythons),
+        Bench::Growth(options) => growth::run(options),
         Bench::Accuracy { pythons } => drive("accuracy.py", &[], pythons),
     }
 }
