@@ -51,7 +51,7 @@ pub fn breakdown(recorded: &Recorded, selection: &Selection) -> Breakdown {
         ProcessSites {
             key,
             pid: recorded.process(key).pid,
-            sites: sites(recorded, &tallies, part.duration(), retained),
+            sites: sites(recorded, &tallies, &part, retained),
         }
     });
     Breakdown {
