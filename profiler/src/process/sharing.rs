@@ -260,6 +260,26 @@ for line in sys.stdin:
     }
 
     #[test]
+    fn reading_what_is_shared_copies_nothing() {
+        let family = Family::start();
+        let inheritance = Inheritance::of(Pid(family.parent.id())).unwrap();
+        let before = inheritance.shares(family.child).unwrap();
+        let memory = Memory::of(family.child);
+        let mut read = 0;
+        for stretch in &inheritance.stretches {
+            for page in stretch.range.clone().step_by(4096) {
+                read += usize::from(memory.read_bytes(page, 16).is_ok());
+            }
+        }
+        let after = inheritance.shares(family.child).unwrap();
+        assert!(read > 8000, "{read}");
+        assert!(
+            after.copied.abs_diff(before.copied) < 1 << 18,
+            "{before:?}, then {after:?}"
+        );
+    }
+
+    #[test]
     fn a_fork_is_told_from_a_program_that_was_executed() {
         let family = Family::start();
         let (parent, own) = (Pid(family.parent.id()), Pid(std::process::id()));

@@ -36,6 +36,16 @@ const REMAINS: [&str; 3] = [
     "DELETE FROM interval WHERE id = ?1",
 ];
 
+/// Of looks at allocators and at sharing, an interval keeps the first and the last of each process.
+const THINNED: [&str; 2] = [
+    "DELETE FROM allocator WHERE interval = ?1 AND (SELECT min(time_ns) < allocator.time_ns AND \
+     max(time_ns) > allocator.time_ns FROM allocator AS it \
+     WHERE it.interval = ?1 AND it.process = allocator.process)",
+    "DELETE FROM sharing WHERE interval = ?1 AND (SELECT min(time_ns) < sharing.time_ns AND \
+     max(time_ns) > sharing.time_ns FROM sharing AS it \
+     WHERE it.interval = ?1 AND it.process = sharing.process)",
+];
+
 /// Moves all of interval `second` into interval `first`, and returns about how many bytes the rows
 /// of the result take. `first_censuses` are the times of the first census of each process.
 pub(super) fn merge(
@@ -49,6 +59,9 @@ pub(super) fn merge(
     }
     for sql in REMAINS {
         connection.prepare_cached(sql)?.execute([second])?;
+    }
+    for sql in THINNED {
+        connection.prepare_cached(sql)?.execute([first])?;
     }
     let changes: u32 = connection
         .prepare_cached("SELECT count(*) FROM change WHERE interval = ?1")?

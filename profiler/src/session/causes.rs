@@ -42,6 +42,31 @@ enum Origin {
     Forked(Rc<Inheritance>),
 }
 
+/// What processes pass on to the children that they fork. Where one forks many, one look is enough.
+#[derive(Default)]
+pub(super) struct Legacy(Option<(Instant, Duration, Rc<Inheritance>)>);
+
+/// For so long, a process passes the same pages on to all its children …
+const SAME_PAGES: Duration = Duration::from_millis(500);
+/// … or for so many times as long as it took to look at them.
+const SAME_TIMES: u32 = 50;
+
+impl Legacy {
+    /// What a process passes on now.
+    pub(super) fn of(&mut self, parent: Pid) -> Option<Rc<Inheritance>> {
+        let known = (self.0.as_ref()).filter(|(when, took, pages)| {
+            when.elapsed() < SAME_PAGES.max(*took * SAME_TIMES) && pages.parent() == parent
+        });
+        if let Some((_, _, pages)) = known {
+            return Some(Rc::clone(pages));
+        }
+        let start = Instant::now();
+        let pages = Inheritance::of(parent).ok()?;
+        self.0 = Some((Instant::now(), start.elapsed(), Rc::clone(&pages)));
+        Some(pages)
+    }
+}
+
 impl Default for Causes {
     fn default() -> Self {
         Self {
@@ -105,7 +130,17 @@ impl Causes {
             let Origin::Forked(inheritance) = &*origin else {
                 return None;
             };
+            // What nobody else has any more is no copy.
+            if !is_forked(identity.pid, inheritance.parent()) {
+                *origin = Origin::None;
+                return None;
+            }
             let shares = inheritance.shares(identity.pid).ok()?;
+            // A child that has only been made to execute a program uses its parent's memory until
+            // then, which looks like a copy of everything.
+            if shares.shared == 0 {
+                return None;
+            }
             let had = shares.shared.saturating_add(shares.copied);
             Some(SharingCensus {
                 process,

@@ -225,7 +225,6 @@ impl Recorder {
         if options.exact {
             observer.warned(&preview(&mut tracker, clock).await);
         }
-        observer.started(&path, options.duration);
         Ok(Self {
             tracker,
             host,
@@ -260,6 +259,8 @@ impl Recorder {
         let mut ring = unsafe { AsyncFd::register(ring) }.map_err(|error| runtime(error.into()))?;
         let mut intervals = ticker(INTERVAL);
         self.record_interval(observer, Round::First);
+        // Whoever waits for this word finds what there was before it in the first interval.
+        observer.started(self.writer.path(), options.duration);
         if let Some(launched) = &mut self.launched {
             launched.release();
         }

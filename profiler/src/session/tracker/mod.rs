@@ -4,7 +4,6 @@ mod arrivals;
 
 use std::{
     collections::HashMap,
-    rc::Rc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -15,6 +14,7 @@ use rustix::param::page_size;
 use self::arrivals::{Starting, heap_end};
 use super::{
     Options,
+    causes::Legacy,
     channel::{Shift, timing},
     clock::Clock,
     cost::CostModel,
@@ -27,12 +27,15 @@ use crate::{
         heap::{self, HeapBlock, Liveness},
         identity::Identity,
         memory::Memory,
-        sharing::Inheritance,
     },
     profile::{Interval, Lifecycle, LifecycleKind, Losses, ProcessRecord},
     source::{Event, Planner, SiteClass, Translator, What},
     units::Pid,
 };
+
+/// How long it may take in one round to look for causes, and in the last one.
+const LOOKS: Duration = Duration::from_millis(250);
+const LAST_LOOKS: Duration = Duration::from_secs(2);
 
 /// All processes that are followed.
 pub(super) struct Tracker {
@@ -53,12 +56,8 @@ pub(super) struct Tracker {
     is_exact: bool,
     return_probes_are_safe: Option<bool>,
     clock: Clock,
-    /// What a process passed on to the children that it forked last, and when that was seen.
-    passed_on: Option<(Instant, Rc<Inheritance>)>,
+    legacy: Legacy,
 }
-
-/// For so long, a process passes the same pages on to all its children.
-const SAME_PAGES: Duration = Duration::from_millis(500);
 
 impl Tracker {
     pub(super) fn new(probe: Probe, model: CostModel, options: &Options, clock: Clock) -> Self {
@@ -95,7 +94,7 @@ impl Tracker {
             is_exact: options.exact,
             return_probes_are_safe: None,
             clock,
-            passed_on: None,
+            legacy: Legacy::default(),
         }
     }
 
@@ -197,22 +196,11 @@ impl Tracker {
         tracing::info!("process {child} is measured as process {parent} is");
     }
 
-    /// Notes which pages a child has from its parent. Where many are forked one after another, one
-    /// look is enough.
+    /// Notes which pages a child has from its parent.
     fn pass_on_pages(&mut self, parent: Pid, child: Pid) {
-        let known = (self.passed_on.as_ref())
-            .filter(|(when, pages)| when.elapsed() < SAME_PAGES && pages.parent() == parent)
-            .map(|(_, pages)| Rc::clone(pages));
-        let pages = known.or_else(|| Inheritance::of(parent).ok());
+        let pages = self.legacy.of(parent);
         if let (Some(pages), Some(followed)) = (pages, self.followed.get_mut(&child)) {
-            followed.causes.inherit(Rc::clone(&pages));
-            if self
-                .passed_on
-                .as_ref()
-                .is_none_or(|(_, it)| !Rc::ptr_eq(it, &pages))
-            {
-                self.passed_on = Some((Instant::now(), pages));
-            }
+            followed.causes.inherit(pages);
         }
     }
 
@@ -359,8 +347,12 @@ impl Tracker {
 
     /// What tells causes apart, of the processes of which it is time to look.
     pub(super) fn look_for_causes(&mut self, interval: &mut Interval, is_last: bool) {
-        let time = interval.end;
+        let (time, start) = (interval.end, Instant::now());
         for followed in self.followed.values_mut() {
+            // Those that are left out are due in the next round.
+            if start.elapsed() > if is_last { LAST_LOOKS } else { LOOKS } {
+                break;
+            }
             let (allocators, sharing) = followed.look_for_causes(time, is_last);
             interval.allocators.extend(allocators);
             interval.sharings.extend(sharing);
