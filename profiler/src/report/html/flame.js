@@ -36,7 +36,10 @@ History.prototype.replaceState = () => {};
   // The nearest visible frame in a direction.
   function neighbour(key) {
     const visible = all().filter((frame) => !frame.classList.contains("hide"));
-    if (!selected || selected.classList.contains("hide")) return visible.at(-1);
+    if (!selected || selected.classList.contains("hide")) {
+      return visible.sort((one, other) =>
+        right(other) - left(other) - right(one) + left(one) || depth(other) - depth(one))[0];
+    }
     const own = depth(selected);
     const nearest = (frames) => frames.sort((one, other) =>
       Math.abs(depth(one) - own) - Math.abs(depth(other) - own) || left(one) - left(other))[0];
