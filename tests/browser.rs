@@ -313,6 +313,11 @@ fn flamegraphs_of_a_page_are_searched_and_zoomed_without_a_clash() {
     let is_zoomed = "!document.getElementById('unzoom').classList.contains('hide')";
     let frame = "//*[local-name()='g'][*[local-name()='title'][starts-with(., 'render')]]";
     browser.inside("#flame-frame iframe:not([hidden])", |browser| {
+        // A drawing that was hidden gets its width when it is shown.
+        browser.until(
+            "[...document.querySelectorAll('#frames > g')].some(it =>
+                it.textContent.startsWith('render') && it.getBoundingClientRect().width > 20)",
+        );
         browser.click(frame);
         assert_eq!(browser.ask(is_zoomed), true);
         browser.enter("body", ESCAPE);
