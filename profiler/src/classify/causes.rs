@@ -254,8 +254,8 @@ pub(super) fn sharing_steps(processes: &[&ProcessFinding], copies: &[CopySite]) 
     let private = mean.copied + mean.own;
     if mean.own > 0.5 * private {
         steps.push(format!(
-            "load the application before forking (gunicorn --preload): {} of each worker came after \
-             the fork, and {} by it",
+            "load the application before forking (gunicorn --preload): {} of each worker came \
+             after the fork, and {} by it",
             size(mean.own),
             size(mean.inherited)
         ));

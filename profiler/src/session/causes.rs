@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::pace::Pace;
+use super::{followed::Followed, pace::Pace};
 use crate::{
     process::{
         heap::Arenas,
@@ -173,6 +173,28 @@ impl Causes {
         let fates = plan.and_then(|plan| Some((plan.fates.as_mut()?, &plan.memory)));
         let cause = fates.map(|(fates, memory)| fates.written(memory, address));
         Some(cause.unwrap_or(CopyCause::Unknown))
+    }
+}
+
+impl Followed {
+    /// What its allocators hold and what it shares with its parent, if it is time to look.
+    pub(super) fn look_for_causes(
+        &mut self,
+        time: Duration,
+        is_last: bool,
+    ) -> (Option<AllocatorCensus>, Option<SharingCensus>) {
+        let who = (self.key, &self.identity);
+        let anonymous = self.last_deep.anonymous;
+        let when = (time, is_last);
+        let allocators = (self.causes).look_at_allocators(who, self.plan.as_ref(), when);
+        let sharing = self.causes.look_at_sharing(who, anonymous, when);
+        (allocators, sharing)
+    }
+
+    /// Why a page is no longer shared that was touched just now; `None` if it never was, or is.
+    pub(super) fn cause_of_copy(&mut self, address: u64) -> Option<CopyCause> {
+        let pid = self.identity.pid;
+        self.causes.cause_of_copy(pid, self.plan.as_mut(), address)
     }
 }
 

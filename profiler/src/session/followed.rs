@@ -22,9 +22,7 @@ use crate::{
         census::{Figures, processor_time},
         identity::Identity,
     },
-    profile::{
-        AllocatorCensus, Census, ClassCensus, CopyCause, ProcessKey, SharingCensus, own_time,
-    },
+    profile::{Census, ClassCensus, ProcessKey, own_time},
     python::{
         mimalloc::MimallocCensus,
         pools::{PoolCensus, Pools},
@@ -94,7 +92,7 @@ pub(super) struct Followed {
     elders: Option<ElderWatch>,
     deep: Pace,
     heap: Pace,
-    last_deep: Figures,
+    pub(super) last_deep: Figures,
     last_heap: Option<PoolCensus>,
     last_mimalloc: Option<MimallocCensus>,
     pub(super) causes: Causes,
@@ -398,26 +396,6 @@ impl Followed {
             objects_observed: self.objects.open_time(self.plan.as_ref(), time),
             object_windows: self.objects.windows(self.plan.as_ref()),
         })
-    }
-
-    /// What its allocators hold and what it shares with its parent, if it is time to look.
-    pub(super) fn look_for_causes(
-        &mut self,
-        time: Duration,
-        is_last: bool,
-    ) -> (Option<AllocatorCensus>, Option<SharingCensus>) {
-        let who = (self.key, &self.identity);
-        let anonymous = self.last_deep.anonymous;
-        let when = (time, is_last);
-        let allocators = (self.causes).look_at_allocators(who, self.plan.as_ref(), when);
-        let sharing = self.causes.look_at_sharing(who, anonymous, when);
-        (allocators, sharing)
-    }
-
-    /// Why a page is no longer shared that was touched just now; `None` if it never was, or is.
-    pub(super) fn cause_of_copy(&mut self, address: u64) -> Option<CopyCause> {
-        let pid = self.identity.pid;
-        self.causes.cause_of_copy(pid, self.plan.as_mut(), address)
     }
 
     /// How many small blocks there are now, and were there before, if it is time to count them.
