@@ -49,6 +49,15 @@ const PACKAGES: [Package; 11] = [
         name: "pypy3",
         file: "/usr/bin/pypy3",
     },
+    // A server that embeds CPython, in a library that is built with PGO but without LTO.
+    Package {
+        name: "uwsgi-core",
+        file: "/usr/bin/uwsgi-core",
+    },
+    Package {
+        name: "uwsgi-plugin-python3",
+        file: "/usr/lib/uwsgi/plugins/python3_plugin.so",
+    },
     // Allocators that stand in front of the C library's.
     Package {
         name: "libjemalloc2",
