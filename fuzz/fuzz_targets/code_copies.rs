@@ -1,5 +1,6 @@
-//! The tables of copies of instructions, which threads have without a GIL. The input is memory: words of eight bytes, again and
-//! again, of which those that end in a one or a two point into it.
+//! The tables of copies of instructions, which threads have without a GIL.
+//! The input is memory: words of eight bytes, again and again, of which those that end in a one
+//! or a two point into it.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

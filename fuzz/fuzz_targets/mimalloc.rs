@@ -1,5 +1,6 @@
-//! A segment of mimalloc's, with its pages. The input is memory: words of eight bytes, again and
-//! again, of which those that end in a one or a two point into it.
+//! A segment of mimalloc's, with its pages.
+//! The input is memory: words of eight bytes, again and again, of which those that end in a one
+//! or a two point into it.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

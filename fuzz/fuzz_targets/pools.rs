@@ -1,5 +1,6 @@
-//! Pymalloc's state: its arenas, and the heads of their pools. The input is memory: words of eight bytes, again and
-//! again, of which those that end in a one or a two point into it.
+//! Pymalloc's state: its arenas, and the heads of their pools.
+//! The input is memory: words of eight bytes, again and again, of which those that end in a one
+//! or a two point into it.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
