@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What the tests need beside the toolchain of the kernel half, which `build-ebpf` knows.
-const PACKAGES: [Package; 11] = [
+const PACKAGES: [Package; 13] = [
     // A C compiler, for SQLite and for the headers of interpreters.
     Package {
         name: "gcc",
