@@ -21,7 +21,9 @@ const TEN_SECONDS: Duration = Duration::from_secs(10);
 fn worst(censuses: &[Census]) -> (f64, usize) {
     let shares = censuses.iter().enumerate().filter_map(|(number, before)| {
         let after = &censuses[number..];
-        let after = after.iter().find(|it| it.time >= before.time + TEN_SECONDS)?;
+        let after = after
+            .iter()
+            .find(|it| it.time >= before.time + TEN_SECONDS)?;
         let own = own_time(after.cpu - before.cpu, after.time - before.time);
         let cost = after.probe_cost - before.probe_cost;
         Some(100.0 * cost.as_secs_f64() / own.as_secs_f64())
@@ -43,7 +45,10 @@ fn check(python: &Python, order: &str) {
     let (most, spans) = worst(&censuses);
     let seen = censuses.last().map_or(0, |census| census.object_windows);
     let name = &python.name;
-    assert!(spans >= 10 && seen > 10, "{name}: {spans} spans, {seen} windows");
+    assert!(
+        spans >= 10 && seen > 10,
+        "{name}: {spans} spans, {seen} windows"
+    );
     assert!(most <= 1.1 * BUDGET, "{name}: {most} % over ten seconds");
 }
 

@@ -52,13 +52,18 @@ fn report_of(python: &OsString, name: &str) -> Report {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
     let program = root.expect("it is a member of the workspace");
     let program = program.join("docs/benchmarks/growth/scenarios.py");
-    let mut scenario =
-        Program::spawn(Command::new(python).arg(program).args([name, "1", SECONDS]));
+    let mut scenario = Program::spawn(Command::new(python).arg(program).args([name, "1", SECONDS]));
     let pid = scenario.hear();
     let folder = TempDir::new().expect("there is room for temporary files");
     let recording = folder.path().join("test.heaptide");
     let mut command = Command::new(crate::support::heaptide::binary());
-    command.args(["attach", &pid, "--duration", &format!("{SECONDS}s"), "--output"]);
+    command.args([
+        "attach",
+        &pid,
+        "--duration",
+        &format!("{SECONDS}s"),
+        "--output",
+    ]);
     let heaptide = Heaptide::start(command.arg(&recording), folder, recording);
     scenario.tell("begin");
     let report = heaptide.wait().report();

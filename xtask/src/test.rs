@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What the tests need beside the toolchain of the kernel half, which `build-ebpf` knows.
-const PACKAGES: [Package; 11] = [
+const PACKAGES: [Package; 13] = [
     // A C compiler, for SQLite and for the headers of interpreters.
     Package {
         name: "gcc",
@@ -48,6 +48,15 @@ const PACKAGES: [Package; 11] = [
     Package {
         name: "pypy3",
         file: "/usr/bin/pypy3",
+    },
+    // A server that embeds CPython, in a library that is built with PGO but without LTO.
+    Package {
+        name: "uwsgi-core",
+        file: "/usr/bin/uwsgi-core",
+    },
+    Package {
+        name: "uwsgi-plugin-python3",
+        file: "/usr/lib/uwsgi/plugins/python3_plugin.so",
     },
     // Allocators that stand in front of the C library's.
     Package {

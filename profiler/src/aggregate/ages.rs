@@ -92,7 +92,10 @@ mod tests {
         let mut recorded = recorded(10);
         let line = stack(&mut recorded, &["line"]);
         change(&mut recorded, 1, line, Metered::Block, counters(9000, 0));
-        assert_eq!(findings(&recorded, &Selection::default()).sites[0].retained_by_age, []);
+        assert_eq!(
+            findings(&recorded, &Selection::default()).sites[0].retained_by_age,
+            []
+        );
         let survivor = |born, bytes| Survivor {
             process: ProcessKey(0),
             stack: line,

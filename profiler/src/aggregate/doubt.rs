@@ -78,7 +78,10 @@ mod tests {
     #[test]
     fn a_target_that_is_always_busy_leaves_only_the_cost_of_hits_in_doubt() {
         let doubt = Doubt::of(0.02, 0.015, 1.0, 1.0);
-        assert!(doubt.above.abs() < 1e-9 && doubt.below.abs() < 1e-9, "{doubt:?}");
+        assert!(
+            doubt.above.abs() < 1e-9 && doubt.below.abs() < 1e-9,
+            "{doubt:?}"
+        );
         assert!((doubt.hits - 3.0 * HIT_ERROR).abs() < 1e-9, "{doubt:?}");
     }
 

@@ -136,11 +136,7 @@ impl Sum {
         let doubt = self.doubt();
         let variance = self.variance + of_windows + of_anchors + doubt.hits.powi(2);
         let floor = self.floor.min(self.estimate);
-        let (low, high) = interval(
-            as_float(self.estimate - floor),
-            variance,
-            reach(groups),
-        );
+        let (low, high) = interval(as_float(self.estimate - floor), variance, reach(groups));
         let low = floor.saturating_add(rounded((low - doubt.below).max(0.0)));
         let high = floor.saturating_add(rounded(high + doubt.above));
         Estimate {
@@ -272,7 +268,10 @@ mod tests {
         sum.add_sampled(500, 1);
         let Estimate { low, high, .. } = sum.estimate();
         // One event may have been 0.025 to 5.57 (exactly), by the approximation 0.016.
-        assert!((500..520).contains(&low) && (3200..3300).contains(&high), "{low} to {high}");
+        assert!(
+            (500..520).contains(&low) && (3200..3300).contains(&high),
+            "{low} to {high}"
+        );
     }
 
     fn of_windows(values: &[f64]) -> Estimate {

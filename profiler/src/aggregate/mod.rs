@@ -8,9 +8,9 @@ mod books;
 mod breakdown;
 mod causes;
 mod collector;
+mod course;
 #[cfg(test)]
 mod coverage;
-mod course;
 mod doubt;
 mod elders;
 mod estimate;

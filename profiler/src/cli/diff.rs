@@ -18,8 +18,7 @@ use crate::{
     recording,
     report::{
         DiffSubject, Differential, Redactor, Subject, Widths, diff_html, diff_json, diff_text,
-        differential,
-        per_second,
+        differential, per_second,
     },
     units::Pid,
 };

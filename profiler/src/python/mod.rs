@@ -18,6 +18,8 @@ pub mod debug_offsets;
 mod decode;
 pub mod error;
 pub mod fates;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod hostile;
 pub mod layouts;
 pub mod line_table;
 pub mod mimalloc;

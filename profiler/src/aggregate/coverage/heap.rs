@@ -129,7 +129,12 @@ impl Heap {
         let class = &self.0[class_index(pool)];
         let first = class.number(pool + HEADER);
         let end = (first + class.pool_blocks()).min(class.blocks.len());
-        let block = |number| ((class.address(number), class.size_class), class.fate(number));
+        let block = |number| {
+            (
+                (class.address(number), class.size_class),
+                class.fate(number),
+            )
+        };
         let is_alive = |(_, fate): &(SmallBlock, Fate)| *fate != Fate::Dead;
         (first..end).map(block).filter(is_alive).collect()
     }

@@ -92,7 +92,11 @@ fn check(kind: &str, make: fn(&mut Random) -> Program) {
         println!("{}", score.line(&format!("{kind}: {metric}")));
     }
     for score in [retained, allocated] {
-        assert!(score.covered() >= LEAST_COVERED, "{kind}: {} %", score.covered());
+        assert!(
+            score.covered() >= LEAST_COVERED,
+            "{kind}: {} %",
+            score.covered()
+        );
     }
 }
 

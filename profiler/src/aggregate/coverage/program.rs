@@ -44,9 +44,17 @@ impl Pulse {
             Self::Always => 1.0,
             Self::Times(times) => {
                 let holds = |(from, to, _): &&(f64, f64, f64)| (*from..*to).contains(&time);
-                times.iter().filter(holds).map(|(_, _, factor)| factor).sum()
+                times
+                    .iter()
+                    .filter(holds)
+                    .map(|(_, _, factor)| factor)
+                    .sum()
             }
-            Self::Periodic { period, part, first } => {
+            Self::Periodic {
+                period,
+                part,
+                first,
+            } => {
                 let is_on = ((time + first) / period).fract() < *part;
                 f64::from(u8::from(is_on))
             }

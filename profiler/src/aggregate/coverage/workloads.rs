@@ -50,7 +50,9 @@ fn transients(random: &mut Random, rate: f64) -> Vec<Line> {
 
 /// Lines that keep what they get, or that for a while.
 fn keepers(random: &mut Random, rate: f64) -> Vec<Line> {
-    let keeps = (0..random.whole(1, 3)).map(|_| Life::Keep).collect::<Vec<_>>();
+    let keeps = (0..random.whole(1, 3))
+        .map(|_| Life::Keep)
+        .collect::<Vec<_>>();
     let medium = Life::Medium(random.log_between(0.05, 2.0));
     keeps
         .into_iter()
@@ -83,7 +85,9 @@ pub(super) fn leak(random: &mut Random) -> Program {
 pub(super) fn phases(random: &mut Random) -> Program {
     let mut lines = transients(random, BUSY);
     lines.extend(keepers(random, 0.1 * BUSY));
-    let mut ends: Vec<f64> = (0..random.whole(1, 4)).map(|_| END * random.unit()).collect();
+    let mut ends: Vec<f64> = (0..random.whole(1, 4))
+        .map(|_| END * random.unit())
+        .collect();
     ends.push(END);
     ends.sort_by(f64::total_cmp);
     for line in &mut lines {

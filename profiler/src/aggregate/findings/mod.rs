@@ -205,12 +205,7 @@ pub fn findings(recorded: &Recorded, selection: &Selection) -> Findings {
         losses.merge(&interval.losses);
     }
     Findings {
-        sites: sites(
-            recorded,
-            &tallies,
-            &part,
-            totals.retained.estimate,
-        ),
+        sites: sites(recorded, &tallies, &part, totals.retained.estimate),
         processes: processes.collect(),
         copies: copy_sites(&part, recorded),
         group: group_finding(&part, &censuses, totals.retained),

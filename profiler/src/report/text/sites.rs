@@ -41,7 +41,10 @@ pub(super) fn sites(screen: &mut Screen, subject: &Subject<'_>) {
     screen.line(Worth::Result, Line::new(Look::Dim, title));
     let places = places(subject);
     for (index, site) in sites.iter().take(SITES).enumerate() {
-        screen.line(Worth::Result, site_line(site, &places, (index == 0, has_ages)));
+        screen.line(
+            Worth::Result,
+            site_line(site, &places, (index == 0, has_ages)),
+        );
         if let Some(caller) = own_caller(site, subject) {
             let label = places.label_within(caller, COLUMNS - indent - 2);
             let text = format!("{:indent$}← {label}", "");

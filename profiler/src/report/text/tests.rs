@@ -67,11 +67,20 @@ fn how_old_it_is_what_a_line_holds_tells_a_cache_from_a_leak() {
     sample.findings.sites[1].retained_by_age = vec![aged(0, 5 * MIB), aged(15, 0)];
     let printed = print(&sample);
     let column = |line: usize| -> Vec<&str> {
-        let table = printed.lines().skip_while(|line| !line.contains("allocated  old  where"));
-        table.skip(line).take(1).flat_map(str::split_whitespace).collect()
+        let table = printed
+            .lines()
+            .skip_while(|line| !line.contains("allocated  old  where"));
+        table
+            .skip(line)
+            .take(1)
+            .flat_map(str::split_whitespace)
+            .collect()
     };
     assert!(column(1).contains(&"51%"), "{printed}");
-    assert!(printed.contains("100%  JSONDecoder.raw_decode"), "{printed}");
+    assert!(
+        printed.contains("100%  JSONDecoder.raw_decode"),
+        "{printed}"
+    );
 }
 
 #[test]

@@ -216,7 +216,8 @@ mod tests {
             seed: 1,
             seconds: 45,
         };
-        let verdict = |pattern: &str| json!({"pattern": pattern, "confidence": 0.9, "evidence": []});
+        let verdict =
+            |pattern: &str| json!({"pattern": pattern, "confidence": 0.9, "evidence": []});
         let mut blamed = verdict(process);
         blamed["pid"] = 7.into();
         let report = json!({"group": verdict(group), "processes": [blamed]});

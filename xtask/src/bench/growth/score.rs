@@ -45,7 +45,10 @@ fn percent(part: usize, whole: usize) -> String {
     if whole == 0 {
         return "–".to_owned();
     }
-    #[expect(clippy::cast_precision_loss, reason = "there are some hundreds of runs")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "there are some hundreds of runs"
+    )]
     let share = 100.0 * part as f64 / whole as f64;
     format!("{share:.1} %")
 }
@@ -99,7 +102,12 @@ fn confusion(outcomes: &[&Outcome]) -> String {
     let mut text = String::new();
     let head = said.iter().map(ToString::to_string);
     row(&mut text, ["is \\ said".to_owned()].into_iter().chain(head));
-    row(&mut text, said.iter().map(|_| "---".to_owned()).chain(["---".to_owned()]));
+    row(
+        &mut text,
+        said.iter()
+            .map(|_| "---".to_owned())
+            .chain(["---".to_owned()]),
+    );
     for pattern in is {
         let cells = said.iter().map(|it| match counts.get(&(pattern, *it)) {
             Some(count) if *it == pattern => format!("**{count}**"),
