@@ -107,10 +107,10 @@ fn divisor(total: u128) -> u32 {
 }
 
 /// The tree of what is drawn, and what its labels are.
-fn tree<const COLUMNS: usize>(
-    stacks: &StackTable,
+fn tree<'a, const COLUMNS: usize>(
+    stacks: &'a StackTable,
     weights: [&[(StackId, u64)]; COLUMNS],
-) -> (Tree<COLUMNS>, Labels<'_>) {
+) -> (Tree<COLUMNS>, Labels<'a>) {
     let mut labels = Labels::of(stacks, &weights);
     let none = labels.named(&Frame::pseudo("(no stack)"));
     let tree = Tree::of(stacks, weights, |frame| labels.number(frame), none);
