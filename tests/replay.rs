@@ -369,3 +369,40 @@ fn a_recording_that_is_still_written_is_readable_and_says_so() {
         .execute_batch("UPDATE meta SET value = 1 WHERE key = 'complete'")
         .unwrap();
 }
+
+#[test]
+fn recordings_that_cannot_be_compared_are_refused_by_name() {
+    let golden = newest("before");
+    let diff = |other: &str, more: &[&str]| {
+        golden.heaptide(&[&["diff", "RECORDING", other], more].concat())
+    };
+    let mode = diff("leak.heaptide", &[]);
+    mode.expect_refusal(
+        MISUSE,
+        &["BEFORE followed every allocation", "AFTER did not"],
+    );
+    let program = diff("service.heaptide", &[]);
+    program.expect_refusal(
+        MISUSE,
+        &["different programs", "shop.py leaky", "service.py"],
+    );
+    let hidden = diff("service.heaptide", &["--redact", "names"]);
+    hidden.expect_refusal(MISUSE, &["`command-1` and `command-2`"]);
+    assert!(!hidden.stderr.contains("shop"), "{}", hidden.stderr);
+    let command = diff("after.heaptide", &[]);
+    assert_eq!(command.code, Some(0), "{}", command.stderr);
+    assert!(
+        command
+            .stdout
+            .contains("the commands differ: `python3.11 shop.py leaky`")
+    );
+    let unfinished = diff("killed.heaptide", &[]);
+    let words: Vec<&str> = unfinished.stdout.split_whitespace().collect();
+    let words = words.join(" ");
+    for warning in [
+        "AFTER was not ended in order, or is still being written",
+        "AFTER is very short",
+    ] {
+        assert!(words.contains(warning), "{words}");
+    }
+}

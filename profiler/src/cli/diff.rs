@@ -215,14 +215,15 @@ fn draw(
     comparison: &Comparison,
     widths: &[Widths],
 ) -> anyhow::Result<Vec<Vec<u8>>> {
-    let rates = sides.map(|side| {
+    let rates = |side: &Side| {
         let selection = Selection {
             pid: side.pid,
             ..Selection::default()
         };
         let weights = weigh(&side.recorded, &selection, Metric::Retained);
         per_second(&weights, side.findings.duration)
-    });
+    };
+    let rates = both(|| rates(sides[0]), || rates(sides[1]));
     let drawn = widths.iter().map(|widths| {
         Ok(differential(&Differential {
             recorded: sides.map(|side| &side.recorded),

@@ -1,6 +1,6 @@
 //! `heaptide flamegraph`.
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{fs, panic::resume_unwind, path::PathBuf, process::ExitCode, thread};
 
 use anyhow::Context as _;
 use clap::{Args, builder::PossibleValuesParser};
@@ -79,9 +79,21 @@ pub(super) fn run(args: FlamegraphArgs, common: &Common) -> anyhow::Result<ExitC
         reverse,
         ..FlamegraphOptions::default()
     };
-    let found = findings(&recorded, &selection);
-    let weights = weigh(&recorded, &selection, metric);
+    let (found, weights) = at_once(
+        || findings(&recorded, &selection),
+        || weigh(&recorded, &selection, metric),
+    );
     let drawn = flamegraph(&recorded, &found, &weights, &options)?;
     fs::write(&svg, drawn).with_context(|| format!("cannot write {}", svg.display()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Does two things at the same time.
+fn at_once<A: Send, B>(one: impl FnOnce() -> A + Send, other: impl FnOnce() -> B) -> (A, B) {
+    thread::scope(|scope| {
+        let one = scope.spawn(one);
+        let other = other();
+        let one = one.join().unwrap_or_else(|panic| resume_unwind(panic));
+        (one, other)
+    })
 }

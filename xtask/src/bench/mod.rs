@@ -26,6 +26,11 @@ enum Bench {
     /// How long reports of ten minutes with 100,000 stacks take, how much memory, and how long a
     /// page of 100,000 lines takes to open
     Report,
+    /// What is said of pairs of recordings whose difference is known; as root, takes ten minutes
+    Compare {
+        /// The interpreter
+        python: PathBuf,
+    },
     /// What attaching costs real libraries at the default budget; as root, on a quiet machine
     Overhead {
         /// Interpreters
@@ -54,6 +59,7 @@ const PACKAGES: [&str; 4] = [
 pub(crate) fn run(options: &Options) -> Result<()> {
     match &options.bench {
         Bench::Report => report(),
+        Bench::Compare { python } => drive("compare.py", &[], std::slice::from_ref(python)),
         Bench::Overhead { pythons } => overhead(pythons),
         Bench::Growth(options) => growth::run(options),
         Bench::Accuracy { pythons } => drive("accuracy.py", &[], pythons),

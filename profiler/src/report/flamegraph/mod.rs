@@ -6,6 +6,7 @@ mod folded;
 mod svg;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 pub use colors::Colors;
 pub use differential::{Differential, Widths, differential, per_second};
@@ -28,7 +29,7 @@ use crate::{
 
 /// Stacks as folded lines, sorted, and each only once.
 pub(super) fn folded_lines(stacks: &StackTable, weights: &[(StackId, u64)]) -> Vec<String> {
-    Folded::of(stacks, weights).lines
+    Folded::all(stacks, weights).lines
 }
 
 /// How a flamegraph is drawn.
@@ -82,7 +83,7 @@ pub fn flamegraph(
     weights: &[(StackId, u64)],
     options: &FlamegraphOptions,
 ) -> Result<Vec<u8>, ReportError> {
-    let folded = Folded::of(&recorded.stacks, weights);
+    let folded = Folded::drawn(&recorded.stacks, weights);
     let title = title(recorded, findings, options);
     let subtitle = subtitle(recorded, findings, options, folded.total);
     if folded.is_empty() {
