@@ -24,8 +24,11 @@ fn worst(censuses: &[Census]) -> (f64, usize) {
         let after = after
             .iter()
             .find(|it| it.time >= before.time + TEN_SECONDS)?;
-        let own = own_time(after.cpu - before.cpu, after.time - before.time);
-        let cost = after.probe_cost - before.probe_cost;
+        let own = own_time(
+            after.cpu.saturating_sub(before.cpu),
+            after.time.saturating_sub(before.time),
+        );
+        let cost = after.probe_cost.saturating_sub(before.probe_cost);
         Some(100.0 * cost.as_secs_f64() / own.as_secs_f64())
     });
     shares.fold((0.0, 0), |(most, count), it| (it.max(most), count + 1))

@@ -28,8 +28,6 @@ pub(crate) struct Recording {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Verdict {
     pub(crate) pattern: String,
-    pub(crate) confidence: f64,
-    pub(crate) evidence: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -216,8 +216,8 @@ impl Segment {
                 .byte_add(skipped)
                 .cast::<u64>()
                 .add(index)
-                .write(word)
-        };
+                .write(word);
+        }
     }
 }
 
@@ -339,7 +339,7 @@ mod tests {
             count in prop_oneof![0..200_u64, any::<u64>()],
             rest in prop::collection::vec(word(), 1..600),
         ) {
-            let state = [1 << 56 | array * 8, count];
+            let state = [(1 << 56) | (array * 8), count];
             Hostile::new(&[&state[..], &rest].concat()).read_pools();
         }
 

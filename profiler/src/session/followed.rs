@@ -221,6 +221,10 @@ impl Followed {
 
     /// If the window that has just opened is brief, waits for its end, and takes its probes away.
     /// What they have shown and cost is booked when the records have been taken in.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a window is a time and nothing else"
+    )]
     fn wait_for_brief_window(&mut self, probe: &Probe, clock: Clock, outcome: &mut Outcome) {
         let Some(length) = self.objects.length().filter(|length| *length <= BRIEF) else {
             return;

@@ -12,6 +12,7 @@ use profiler_common::{
 use thiserror::Error;
 
 use super::{
+    files::{FileId, Files, OpenFile, file_id},
     hidden,
     small::{PageSites, SmallObjectSites},
 };
@@ -208,9 +209,6 @@ impl Default for Planner {
         }
     }
 }
-
-/// A file, whatever its name: device and inode.
-type FileId = ((u32, u32), u64);
 
 impl Planner {
     /// The same for a kernel that wants a link for each probe.
@@ -493,36 +491,4 @@ fn add_site(planned: &mut Vec<PlannedSites>, program: SiteProgram, opened: &Open
         file: Arc::clone(&opened.file),
         sites: vec![site],
     });
-}
-
-/// A binary that was opened, and what it says.
-struct OpenFile {
-    file: Arc<File>,
-    elf: ElfFile,
-}
-
-/// The binaries of one process, each opened and read once.
-#[derive(Default)]
-struct Files(HashMap<FileId, Rc<OpenFile>>);
-
-impl Files {
-    fn open(&mut self, image: &Image) -> Result<Rc<OpenFile>, PlanError> {
-        if let Some(opened) = self.0.get(&file_id(image)) {
-            return Ok(Rc::clone(opened));
-        }
-        let file = File::open(&image.open_path).map_err(|source| PlanError::Open {
-            path: image.path.clone(),
-            source,
-        })?;
-        let opened = Rc::new(OpenFile {
-            file: Arc::new(file),
-            elf: image.elf()?,
-        });
-        self.0.insert(file_id(image), Rc::clone(&opened));
-        Ok(opened)
-    }
-}
-
-fn file_id(image: &Image) -> FileId {
-    (image.device, image.inode)
 }

@@ -73,7 +73,6 @@ fn median(values: &mut [f64]) -> f64 {
 }
 
 /// The programs of a kind, and how their recordings compare with the truth.
-#[expect(clippy::print_stdout, reason = "tables are asked for with --nocapture")]
 fn check(kind: &str, make: fn(&mut Random) -> Program) {
     let runs = std::env::var("HEAPTIDE_SIMULATIONS").ok();
     let runs = runs.and_then(|it| it.parse().ok()).unwrap_or(RUNS);

@@ -44,7 +44,9 @@ fn transients(random: &mut Random, rate: f64) -> Vec<Line> {
         })
         .collect();
     let sum: f64 = lines.iter().map(|line| line.rate).sum();
-    lines.iter_mut().for_each(|line| line.rate *= rate / sum);
+    for line in &mut lines {
+        line.rate *= rate / sum;
+    }
     lines
 }
 

@@ -151,7 +151,7 @@ impl Mimalloc {
             let entries_at = place.wrapping_add(self.layout.slices.into());
             // It may have been given back just now.
             if let Ok(entries) = memory.read_bytes(entries_at, entries)
-                && self.is_whole(&segment, &entries)
+                && Self::is_whole(&segment, &entries)
             {
                 segments.push(segment.slices * SLICE_BYTES);
                 self.show_pages(&segment, (entries_at, &entries), &mut show);
@@ -221,7 +221,7 @@ impl Mimalloc {
     }
 
     /// Whether the first of a segment's entries is about its head.
-    fn is_whole(&self, segment: &Segment, entries: &[u8]) -> bool {
+    fn is_whole(segment: &Segment, entries: &[u8]) -> bool {
         let about_head = half(entries, 0).and_then(|slices| usize::try_from(slices).ok());
         about_head == Some(segment.head_slices)
     }
@@ -325,7 +325,7 @@ mod tests {
         };
         let mut census = MimallocCensus::default();
         let entries = entries.concat();
-        if MIMALLOC.is_whole(&segment, &entries) {
+        if Mimalloc::is_whole(&segment, &entries) {
             let mut show = |_: u64, page: &super::Page| census.count(page);
             MIMALLOC.show_pages(&segment, (0x4000_0020, &entries), &mut show);
         }

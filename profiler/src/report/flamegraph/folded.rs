@@ -46,7 +46,9 @@ impl Folded {
         let divisor = divisor(total);
         let mut is_used = vec![false; labels.names.len()];
         for (path, _) in tree.paths() {
-            path.into_iter().for_each(|label| is_used[label] = true);
+            for label in path {
+                is_used[label] = true;
+            }
         }
         let used = labels.names.iter().zip(&labels.owners).zip(is_used);
         let used = used.filter(|(_, is_used)| *is_used);

@@ -102,10 +102,7 @@ fn names_of_the_target_are_never_markup() {
     let sites: Value = serde_json::from_str(&data(&page, "sites")).unwrap();
     let text = sites["text"].as_array().unwrap();
     let expected = printable(HOSTILE);
-    assert!(
-        text.iter().any(|it| *it == Value::from(expected.as_str())),
-        "{text:#?}"
-    );
+    assert!(text.iter().any(|it| *it == expected.as_str()), "{text:#?}");
 }
 
 #[test]

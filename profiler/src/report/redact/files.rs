@@ -115,7 +115,7 @@ fn goes_up(rest: &str) -> bool {
 
 /// Whether a file in that folder is really of the standard library.
 fn is_of_library(rest: &str) -> bool {
-    !goes_up(rest) && (rest.split('/').next()).is_some_and(|first| is_standard(first))
+    !goes_up(rest) && (rest.split('/').next()).is_some_and(is_standard)
 }
 
 /// Whether a function may be called by its name: it is Python's own, or heaptide's.

@@ -177,7 +177,7 @@ pub(super) fn judge(heaptide: &Path, folder: &Path, case: &Case) -> Result<Outco
 
 fn outcome(case: &Case, report: &Value, culprit: Option<u64>) -> Option<Outcome> {
     let group = report.get("group")?;
-    let is_right = |it: &Value| it["pattern"] == Value::from(case.scenario.pattern.as_str());
+    let is_right = |it: &Value| it["pattern"] == case.scenario.pattern.as_str();
     // If the whole is named rightly, but not the process, then that is what was said wrongly.
     let processes = report.get("processes")?.as_array()?;
     let blamed = processes
