@@ -1,6 +1,6 @@
 //! Writes a made-up recording of ten minutes with 100,000 stacks, to see how long reports of it
-//! take: `made_recording FILE SEED [lines]`. Another seed makes another run of the same program; with
-//! `lines`, each of 100,000 stacks ends in a line of its own.
+//! take: `made_recording FILE SEED [lines]`. Another seed makes another run of the same program;
+//! with `lines`, each of 100,000 stacks ends in a line of its own.
 
 use std::{env, path::PathBuf, time::Duration};
 

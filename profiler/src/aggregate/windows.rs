@@ -67,7 +67,7 @@ impl Windows {
     }
 
     /// Probes that may still be open are closed at this time; what was seen in the last window
-    /// and of what was not seen, it stands for so many times as much as it was thought to. Returns the events to enter now.
+    /// stands for so many times as much as it was thought to. Returns the events to enter now.
     pub(super) fn close(&mut self, at: Duration, correction: f64) -> Vec<Event> {
         if let Some(last) = self.recent.back_mut().filter(|_| self.is_open) {
             last.until = last.until.min(at);

@@ -1,4 +1,5 @@
-//! Findings for people and for programs: text, JSON, HTML and flamegraphs, as functions of their input.
+//! Findings for people and for programs: text, JSON, HTML and flamegraphs, as functions of their
+//! input.
 
 mod diagnosis;
 mod diff;

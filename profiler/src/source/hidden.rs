@@ -3,8 +3,9 @@
 use crate::python::Allocators;
 
 /// A kernel without links for many probes.
-pub(super) const SEEN_THROUGH_POOLS: &str = "small objects are seen through their pools only: this kernel \
-     attaches probes one by one, and this build of Python needs too many of them for short windows";
+pub(super) const SEEN_THROUGH_POOLS: &str = "small objects are seen through their pools only: this \
+     kernel attaches probes one by one, and this build of Python needs too many of them for short \
+     windows";
 
 /// A build whose code is another.
 pub(super) const PYMALLOC_UNKNOWN: &str =
@@ -22,7 +23,8 @@ pub(super) const TOO_MANY_PAGE_SITES: &str = "this Python allocates with mimallo
 
 /// Windows show a part of the blocks of all sizes.
 pub(super) const SEEN_LIKE_SMALL: &str = "this Python allocates with mimalloc: its blocks of all \
-     sizes are seen as small objects are, large ones too, so that few of them may escape the windows";
+     sizes are seen as small objects are, large ones too, so that few of them may escape the \
+     windows";
 
 /// Small objects that come from `malloc`.
 const HIDDEN_BY_MALLOC: &str = "this Python allocates small objects with malloc, too, where \

@@ -1,5 +1,5 @@
-//! Where probes see objects: at the branches of pymalloc that hand out blocks and take pools, and at
-//! those of mimalloc that hand out blocks.
+//! Where probes see objects: at the branches of pymalloc that hand out blocks and take pools, and
+//! at those of mimalloc that hand out blocks.
 
 use profiler_common::config::{ObjectCookie, PageCookie, PoolCookie, SizeClassPlace};
 

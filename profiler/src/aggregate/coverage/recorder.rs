@@ -22,8 +22,8 @@ const KEY: ProcessKey = ProcessKey(0);
 /// The program runs that long before anybody looks at anything else, in microseconds.
 const STEP: u64 = 1000;
 
-/// Threads take turns that often, as they do with a global interpreter lock: windows are longer than
-/// real ones, and so are turns.
+/// Threads take turns that often, as they do with a global interpreter lock: windows are longer
+/// than real ones, and so are turns.
 const TURN: u64 = 20_000;
 
 /// The kernel's clocks go by ticks.

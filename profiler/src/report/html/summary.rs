@@ -35,7 +35,8 @@ pub(super) fn header(what: &str, subject: &Subject<'_>) -> Markup {
                 p.brand { "heaptide" }
                 h1 { (what) " " (command(&facts.target)) }
                 p.note {
-                    (human_duration(subject.findings.duration)) ", from " (foreign(&facts.started_at))
+                    (human_duration(subject.findings.duration))
+                    ", from " (foreign(&facts.started_at))
                 }
             }
             (theme())
