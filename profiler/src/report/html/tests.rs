@@ -71,16 +71,14 @@ fn nothing_is_asked_from_outside_and_only_known_scripts_run() {
     for attribute in [" src=", " href=\"http", "@import", "url("] {
         assert!(!page.contains(attribute), "{attribute}");
     }
-    let (_, script) = page.rsplit_once("<script>").unwrap();
+    let (_, script) = page.split_once("<script>").unwrap();
     let (script, end) = script.split_once("</script>").unwrap();
     assert_eq!(
         end, "</body></html>\n",
         "the script has an end in its middle"
     );
-    assert!(
-        page.contains(&embed::digest(script).replace('\'', "&#39;"))
-            || page.contains(&embed::digest(script))
-    );
+    let digest = embed::digest(script);
+    assert!(page.contains(&digest), "{digest} may not run");
     let drawing = data(&page, "flame-retained");
     let digest = embed::digest(&embed::script_of(&drawing).unwrap());
     assert!(page.contains(&digest), "{digest} may not run");
