@@ -92,17 +92,19 @@ fn check_row(row: &Row, is_strict: bool) -> Result<Vec<String>> {
     Ok(wrong)
 }
 
-/// Folders with the headers of a version, the internal ones among them.
+/// Folders with the headers of a version, the internal ones among them; builds with assertions
+/// have their own.
 fn headers(version: Version) -> Result<Vec<PathBuf>> {
-    let name = format!("include/python{version}");
-    let mut folders = vec![
-        Path::new("/usr").join(&name),
-        interpreters::sid_headers(&version.to_string()),
-    ];
     let versions = interpreters::pyenv_versions().context("no home folder")?;
+    let mut prefixes = vec![PathBuf::from("/usr"), interpreters::sid_prefix()];
     if let Ok(versions) = fs::read_dir(versions) {
-        folders.extend(versions.flatten().map(|entry| entry.path().join(&name)));
+        prefixes.extend(versions.flatten().map(|entry| entry.path()));
     }
+    let names = ["", "d"].map(|suffix| format!("include/python{version}{suffix}"));
+    let mut folders: Vec<_> = prefixes
+        .iter()
+        .flat_map(|prefix| names.iter().map(|name| prefix.join(name)))
+        .collect();
     folders.retain(|folder| folder.join("internal/pycore_pystate.h").is_file());
     folders.sort();
     Ok(folders)
