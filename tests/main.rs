@@ -25,5 +25,6 @@ mod replay;
 mod robust;
 mod run;
 mod support;
+mod traffic;
 mod versions;
 mod windows;

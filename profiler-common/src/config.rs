@@ -26,6 +26,53 @@ pub struct KernelLayout {
     pub signal_live: u32,
     /// Bytes of unread data in the ring from which on user space is woken.
     pub ring_wake_bytes: u32,
+    /// `sock_common.skc_num`: the local port of a socket. Zero, as in the next two, if the kernel
+    /// does not tell: then what is received is not counted.
+    pub socket_local_port: u32,
+    /// `sock_common.skc_dport`: the remote port, in the order of the network.
+    pub socket_remote_port: u32,
+    /// `unix_sock.addr`: the name of a local socket, which those that were accepted share with the
+    /// one that listens.
+    pub socket_name: u32,
+}
+
+/// How many ports can be looked out for at once.
+pub const MAX_PORTS: u32 = 1024;
+
+/// What is received through a port counts: the value of the map `PORTS`, whose key is
+/// [`PortRole::key`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u32)]
+pub enum PortRole {
+    /// Followed processes listen on it.
+    Served = 0,
+    /// Brokers of messages listen on it, by custom.
+    Broker = 1,
+}
+
+impl PortRole {
+    /// The key of a port in this role.
+    pub const fn key(self, port: u16) -> u32 {
+        ((self as u32) << 16) | port as u32
+    }
+}
+
+/// A receive from a broker with fewer bytes than this is no message: heartbeats, acknowledgements
+/// and answers that say that there is nothing are shorter, jobs with all their names longer.
+pub const LEAST_MESSAGE: u64 = 64;
+
+/// What came to a process through its sockets.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C)]
+pub struct Traffic {
+    /// Connections accepted.
+    pub accepts: u64,
+    /// How often something was received on connections that were accepted …
+    pub receives: u64,
+    /// … and how many bytes that were.
+    pub received_bytes: u64,
+    /// How often something long enough was received from a broker.
+    pub messages: u64,
 }
 
 /// A followed process: the value of the map `PROCESSES`, whose key is the pid.
@@ -46,6 +93,8 @@ pub struct ProcessConfig {
     pub wants_all_stacks: u64,
     /// What was spent on the process, by [`Cause`]; the kernel half counts.
     pub spent: [Spent; Cause::COUNT],
+    /// What came to it; the kernel half counts.
+    pub traffic: Traffic,
 }
 
 impl ProcessConfig {
@@ -298,7 +347,7 @@ pub struct PoolHeader {
 pub const SIZE_CLASSES: u32 = 32;
 
 const _: () = assert!(size_of::<PoolHeader>() == 48);
-const _: () = assert!(size_of::<ProcessConfig>() == 136);
+const _: () = assert!(size_of::<ProcessConfig>() == 168);
 const _: () = assert!(size_of::<ThreadSlot>() == 48);
 
 #[cfg(feature = "user")]
@@ -330,6 +379,12 @@ mod tests {
             let cookie = ObjectCookie::NewPool(cookie);
             assert_eq!(ObjectCookie::from_wire(cookie.to_wire()), cookie);
         }
+    }
+
+    #[test]
+    fn ports_differ_by_their_roles() {
+        assert_eq!(PortRole::Served.key(6379), 6379);
+        assert_eq!(PortRole::Broker.key(6379), 0x1_0000 + 6379);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod blocks;
 mod books;
 mod breakdown;
 mod causes;
+mod cgroup;
 mod collector;
 mod course;
 #[cfg(test)]
@@ -38,11 +39,13 @@ pub use ages::{Aged, old_share};
 pub use books::Books;
 pub use breakdown::{Breakdown, ProcessSites, breakdown};
 pub use causes::{AllocatorFinding, CopySite, SharingFinding};
+pub use cgroup::CgroupFinding;
 pub use course::{Course, Moment};
 pub use elders::Elders;
 pub use estimate::Estimate;
 pub use findings::{Findings, GroupFinding, ProcessFinding, Site, Totals, findings};
 pub use metric::Metric;
+pub use processes::Round;
 #[cfg(test)]
 pub(crate) use processes::bare_process;
 pub use selection::Selection;

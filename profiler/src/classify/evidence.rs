@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Activity, Pattern, Verdict, advice::next_steps, causes, group::GroupOpinion, opinion::Measures,
-    opinion::Opinion, signals::float, thresholds::MIB,
+    Pattern, Verdict, advice::next_steps, amount::of_traffic, causes, group::GroupOpinion,
+    opinion::Measures, opinion::Opinion, signals::float, thresholds::MIB,
 };
 use crate::{
     aggregate::{Findings, ProcessFinding, Site},
@@ -292,18 +292,19 @@ fn of_measures(pattern: Pattern, it: &Measures) -> Vec<String> {
     if let Some(rhythm) = &it.rhythm {
         evidence.push(format!(
             "by {} it was quiet for {} and grew {} then; busy for {}, growing {}",
-            Activity::ProcessorTime.describe(),
+            it.activity.describe(),
             seconds(rhythm.quiet_seconds),
             per_minute(rhythm.quiet_rate),
             seconds(rhythm.busy_seconds),
             per_minute(rhythm.busy_rate),
         ));
     }
+    evidence.extend(of_traffic(pattern, it));
     let is_growth = matches!(pattern, Pattern::RetainedGrowth | Pattern::CacheFill);
     if let Some(shape) = it.shape.filter(|_| is_growth && it.rhythm.is_none()) {
         evidence.push(format!(
-            "its processor time had no quiet phases; in the last third it grew {:.0}% as fast as \
-             in the first",
+            "by {} it had no quiet phases; in the last third it grew {:.0}% as fast as in the first",
+            it.activity.describe(),
             100.0 * shape.late.max(0.0)
         ));
         if pattern == Pattern::CacheFill {

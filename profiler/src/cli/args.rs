@@ -9,9 +9,9 @@ use clap::{ArgAction, Args, ValueEnum};
 use jiff::SignedDuration;
 
 use crate::{
-    profile::Recorded,
+    profile::{Recorded, TrafficChoice},
     report::{Redaction, Redactor},
-    session::{Options, Target, Traffic},
+    session::{Options, Target},
 };
 
 /// Flags of all verbs.
@@ -52,10 +52,15 @@ pub(super) enum Format {
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
 enum TrafficArg {
+    /// The one that tells most: connections, bytes where connections carry many requests, messages
+    /// of a broker where there are no clients
     #[default]
     Auto,
+    /// None: processor time stands for it
     None,
+    /// Connections accepted
     TcpAccepts,
+    /// Bytes received on connections that were accepted (Linux 6.3 and newer)
     SocketBytes,
 }
 
@@ -156,10 +161,10 @@ impl RecordArgs {
             exact: self.exact,
             children: !self.no_children,
             traffic: match self.traffic {
-                TrafficArg::Auto => Traffic::Auto,
-                TrafficArg::None => Traffic::None,
-                TrafficArg::TcpAccepts => Traffic::TcpAccepts,
-                TrafficArg::SocketBytes => Traffic::SocketBytes,
+                TrafficArg::Auto => TrafficChoice::Auto,
+                TrafficArg::None => TrafficChoice::None,
+                TrafficArg::TcpAccepts => TrafficChoice::TcpAccepts,
+                TrafficArg::SocketBytes => TrafficChoice::SocketBytes,
             },
             diagnostics: common.verbose >= 2,
             single_site_links: self.single_site_links,

@@ -13,7 +13,9 @@ use super::{
 use crate::{
     aggregate::{Findings, Metric, Selection, findings, weigh},
     classify::{Verdicts, judge},
-    compare::{Change, Comparison, Incomparable, Outcome, Recording, both, command, compare},
+    compare::{
+        self, Change, Comparison, Incomparable, Outcome, Recording, both, command, compare_per,
+    },
     profile::Recorded,
     recording,
     report::{
@@ -83,7 +85,7 @@ enum Per {
     /// A second
     #[default]
     Second,
-    /// A request, where the recordings count them
+    /// A request, where both recordings count traffic: a connection, a MB received or a message
     Request,
 }
 
@@ -156,11 +158,16 @@ pub(super) fn run(args: DiffArgs, common: &Common) -> anyhow::Result<ExitCode> {
         || recording::read(&args.after),
     );
     let recorded = [before?, after?];
-    if args.per == Per::Request {
-        return Err(no_requests());
-    }
     let pids = pids(&args.pid, [&recorded[0], &recorded[1]])?;
     let [before, after] = recorded;
+    if args.per == Per::Request && !matches!(args.format, Format::Text | Format::Json) {
+        let message = "--per request: flamegraphs, and pages with them, show bytes per second";
+        return Err(Misuse::new(message, "write --format text or json").into());
+    }
+    let per = match args.per {
+        Per::Second => compare::Per::Second,
+        Per::Request => compare::Per::Request,
+    };
     let mut sides = both(|| Side::of(before, pids[0]), || Side::of(after, pids[1]));
     let mut redactor = args.redact.redactor();
     if let Some(redactor) = &mut redactor {
@@ -169,7 +176,7 @@ pub(super) fn run(args: DiffArgs, common: &Common) -> anyhow::Result<ExitCode> {
         }
     }
     let [mut before, mut after] = sides;
-    let mut comparison = compare(&before.recording(), &after.recording())
+    let mut comparison = compare_per(per, &before.recording(), &after.recording())
         .map_err(|refusal: Incomparable| Misuse::new(&refusal.to_string(), refusal.remedy()))?;
     if let Some(redactor) = &mut redactor {
         before = before.redacted(redactor);
@@ -261,14 +268,6 @@ fn gate(changes: &[Change], threshold: Option<f64>) -> ExitCode {
         );
     }
     ExitCode::SUCCESS
-}
-
-fn no_requests() -> anyhow::Error {
-    Misuse::new(
-        "--per request: these recordings do not know how many requests there were",
-        "compare --per second, with the same load while both are recorded",
-    )
-    .into()
 }
 
 /// The process of each recording that is asked for.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{AllocatorCensus, ClassCensus, Losses, Metered, ProcessKey, SharingCensus, StackId};
+use super::{
+    AllocatorCensus, CgroupCensus, ClassCensus, Losses, Metered, ProcessKey, SharingCensus,
+    SocketCensus, StackId,
+};
 
 /// What changed during one interval. Times are counted from the start of the recording.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,6 +22,8 @@ pub struct Interval {
     pub allocators: Vec<AllocatorCensus>,
     /// What they shared with those that had forked them, now and then.
     pub sharings: Vec<SharingCensus>,
+    /// What their control groups used then.
+    pub cgroups: Vec<CgroupCensus>,
     /// What became of processes.
     pub lifecycles: Vec<Lifecycle>,
     /// What was not measured.
@@ -86,6 +91,8 @@ pub struct Census {
     pub threads: u32,
     /// Processor time used since it started.
     pub cpu: Duration,
+    /// What it has open, and what came to it.
+    pub sockets: SocketCensus,
     /// Bytes in blocks that pymalloc has handed out, or mimalloc where it takes its place.
     pub pymalloc_live: Option<u64>,
     /// The small blocks by size class; empty if they were not counted.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, params};
 
-use super::rows;
+use super::{rows, series};
 
 const CHANGES: &str = "\
     INSERT INTO change \
@@ -19,13 +19,15 @@ const LOSSES: &str = "\
     ON CONFLICT DO UPDATE SET times = times + excluded.times";
 
 /// The statements that move everything but censuses from interval ?2 to interval ?1.
-const STATEMENTS: [&str; 7] = [
+const STATEMENTS: [&str; 9] = [
     CHANGES,
     LOSSES,
     "UPDATE lifecycle SET interval = ?1 WHERE interval = ?2",
     "UPDATE OR REPLACE census SET interval = ?1 WHERE interval = ?2",
     "UPDATE OR REPLACE allocator SET interval = ?1 WHERE interval = ?2",
     "UPDATE OR REPLACE sharing SET interval = ?1 WHERE interval = ?2",
+    "UPDATE OR REPLACE socket SET interval = ?1 WHERE interval = ?2",
+    "UPDATE OR REPLACE cgroup SET interval = ?1 WHERE interval = ?2",
     "UPDATE interval SET end_ns = (SELECT end_ns FROM interval WHERE id = ?2) WHERE id = ?1",
 ];
 
@@ -67,6 +69,9 @@ pub(super) fn merge(
         .prepare_cached("SELECT count(*) FROM change WHERE interval = ?1")?
         .query_row([first], |row| row.get(0))?;
     let censuses = thin_censuses(connection, first, first_censuses)?;
+    for sql in series::THIN {
+        connection.prepare_cached(sql)?.execute([first])?;
+    }
     Ok(rows::bytes(changes as usize, censuses))
 }
 

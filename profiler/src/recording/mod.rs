@@ -14,6 +14,7 @@ mod merge;
 mod reader;
 mod rows;
 mod schema;
+mod series;
 mod tables;
 #[cfg(test)]
 mod test_data;

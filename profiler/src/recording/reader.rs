@@ -266,13 +266,30 @@ mod tests {
         let (_folder, path) = place();
         fs::write(&path, recording()).unwrap();
         let connection = Connection::open(&path).unwrap();
-        let older = "DROP TABLE allocator; DROP TABLE sharing; PRAGMA user_version = 1; \
-                     DELETE FROM change WHERE meter LIKE 'copied%'";
+        let older = "DROP TABLE socket; DROP TABLE cgroup; PRAGMA user_version = 2; \
+                     DELETE FROM meta WHERE key = 'traffic'";
         connection.execute_batch(older).unwrap();
         drop(connection);
         let recorded = read(&path).unwrap();
         assert_eq!(recorded.intervals.len(), 8);
+        let is_bare = |interval: &crate::profile::Interval| {
+            interval.cgroups.is_empty() && interval.censuses[0].sockets.accepts.is_none()
+        };
+        assert!(recorded.intervals.iter().all(is_bare));
+        assert!(recorded.intervals.iter().any(|it| !it.sharings.is_empty()));
+        let set = |sql: &str| {
+            let connection = Connection::open(&path).unwrap();
+            connection.execute_batch(sql).unwrap();
+        };
+        set(
+            "DROP TABLE allocator; DROP TABLE sharing; PRAGMA user_version = 1; \
+             DELETE FROM change WHERE meter LIKE 'copied%'",
+        );
+        let recorded = read(&path).unwrap();
         assert!(recorded.intervals.iter().all(|it| it.sharings.is_empty()));
+        set("PRAGMA user_version = 0");
+        let error = read(&path).unwrap_err();
+        assert!(matches!(error, RecordingError::Damaged { .. }), "{error}");
     }
 
     #[test]
@@ -296,6 +313,11 @@ mod tests {
         );
         check_damaged("UPDATE OR REPLACE change SET meter = 'guess'", "meter");
         check_damaged("UPDATE census SET rss = 'much'", "rss");
+        check_damaged("UPDATE socket SET accepts = -1", "accepts");
+        check_damaged("UPDATE OR REPLACE socket SET process = 1", "table socket");
+        check_damaged("UPDATE socket SET time_ns = time_ns + 1", "table socket");
+        check_damaged("UPDATE cgroup SET current = 'much'", "current");
+        check_damaged("UPDATE cgroup SET interval = 99", "table cgroup");
         check_damaged("UPDATE process SET pid = 5000000000", "pid");
         check_damaged("UPDATE frame SET function = x'ff' WHERE id = 1", "function");
         check_damaged(

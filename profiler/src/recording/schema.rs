@@ -3,8 +3,9 @@
 /// The mark of a recording in the header of an `SQLite` file: `heap`.
 pub(super) const APPLICATION_ID: i64 = 0x6865_6170;
 
-/// The format that this heaptide writes, and the newest that it reads.
-pub(super) const FORMAT: i64 = 2;
+/// The format that this heaptide writes, and the newest that it reads. It reads all before it, too:
+/// in format 1 no object was larger than 512 bytes.
+pub(super) const FORMAT: i64 = 3;
 
 /// The tables by name, each with the statement that creates it: those of the first format.
 ///
@@ -96,10 +97,32 @@ const SECOND_TABLES: [(&str, &str); 2] = [
     ),
 ];
 
+/// What the third format has besides.
+const SERIES_TABLES: [(&str, &str); 2] = [
+    (
+        "socket",
+        "CREATE TABLE socket (interval INTEGER NOT NULL, process INTEGER NOT NULL, \
+         time_ns INTEGER NOT NULL, descriptors INTEGER, listeners INTEGER, accepts INTEGER, \
+         receives INTEGER, received_bytes INTEGER, messages INTEGER, \
+         PRIMARY KEY (interval, process, time_ns)) WITHOUT ROWID",
+    ),
+    (
+        "cgroup",
+        "CREATE TABLE cgroup (interval INTEGER NOT NULL, path TEXT NOT NULL, \
+         time_ns INTEGER NOT NULL, current INTEGER NOT NULL, reclaimable INTEGER NOT NULL, \
+         max INTEGER, high INTEGER, PRIMARY KEY (interval, path, time_ns)) WITHOUT ROWID",
+    ),
+];
+
+/// The format from which on there are series of sockets and control groups.
+pub(super) const HAS_SERIES: i64 = 3;
+
 /// The tables that a file of this format has.
 pub(super) fn tables(format: i64) -> impl Iterator<Item = (&'static str, &'static str)> {
     let second = SECOND_TABLES.into_iter().filter(move |_| format >= 2);
-    FIRST_TABLES.into_iter().chain(second)
+    let series = SERIES_TABLES.into_iter();
+    let series = series.filter(move |_| format >= HAS_SERIES);
+    FIRST_TABLES.into_iter().chain(second).chain(series)
 }
 
 #[cfg(test)]

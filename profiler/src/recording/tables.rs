@@ -10,12 +10,12 @@ use rusqlite::Connection;
 use super::{
     causes,
     checked::{Fault, Fields},
-    classes,
+    classes, schema, series,
 };
 use crate::{
     profile::{
         Census, Change, Counters, Frame, FrameId, Interval, Lifecycle, LifecycleKind, Metered,
-        ProcessKey, ProcessRecord, Recorded, StackId, StackTable, Survivor,
+        ProcessKey, ProcessRecord, Recorded, SocketCensus, StackId, StackTable, Survivor,
     },
     units::Pid,
 };
@@ -166,6 +166,10 @@ impl Intervals {
             intervals.read_allocators(connection)?;
             intervals.read_sharings(connection)?;
         }
+        if format >= schema::HAS_SERIES {
+            intervals.read_sockets(connection)?;
+            intervals.read_cgroups(connection)?;
+        }
         intervals.read_lifecycles(connection)?;
         intervals.read_losses(connection)?;
         for interval in &mut intervals.filled {
@@ -205,10 +209,14 @@ impl Intervals {
         Ok((self.interval(fields)?, ProcessKey(process)))
     }
 
-    fn interval(&mut self, fields: &Fields<'_>) -> Result<&mut Interval, Fault> {
-        let position = (self.positions.get(&fields.integer(0)?))
+    fn position(&self, fields: &Fields<'_>) -> Result<usize, Fault> {
+        (self.positions.get(&fields.integer(0)?))
             .copied()
-            .ok_or_else(|| fields.impossible(0))?;
+            .ok_or_else(|| fields.impossible(0))
+    }
+
+    fn interval(&mut self, fields: &Fields<'_>) -> Result<&mut Interval, Fault> {
+        let position = self.position(fields)?;
         Ok(&mut self.filled[position])
     }
 
@@ -267,6 +275,19 @@ impl Intervals {
         })
     }
 
+    fn read_sockets(&mut self, connection: &Connection) -> Result<(), Fault> {
+        let by_moment = |interval: &Interval| series::by_moment(&interval.censuses);
+        let censuses: Vec<_> = self.filled.iter().map(by_moment).collect();
+        each_row(connection, "socket", series::SOCKETS, |fields| {
+            let (position, time) = (self.position(fields)?, fields.time(2)?);
+            let process = ProcessKey(fields.id(1, self.process_count)?);
+            let census = censuses[position].get(&(process, time));
+            let census = *census.ok_or_else(|| fields.impossible(2))?;
+            self.filled[position].censuses[census].sockets = series::sockets(fields)?;
+            Ok(())
+        })
+    }
+
     fn read_sharings(&mut self, connection: &Connection) -> Result<(), Fault> {
         let mut keys = Ascending::default();
         each_row(connection, "sharing", causes::SHARINGS, |fields| {
@@ -274,6 +295,17 @@ impl Intervals {
             let census = causes::sharing(fields, process)?;
             keys.check("sharing", (fields.integer(0)?, process, census.time))?;
             interval.sharings.push(census);
+            Ok(())
+        })
+    }
+
+    fn read_cgroups(&mut self, connection: &Connection) -> Result<(), Fault> {
+        let mut keys = Ascending::default();
+        each_row(connection, "cgroup", series::CGROUPS, |fields| {
+            let cgroup = series::cgroup(fields)?;
+            let key = (fields.integer(0)?, cgroup.path.clone(), cgroup.time);
+            keys.check("cgroup", key)?;
+            self.interval(fields)?.cgroups.push(cgroup);
             Ok(())
         })
     }
@@ -323,6 +355,8 @@ fn census(fields: &Fields<'_>, process: ProcessKey) -> Result<Census, Fault> {
         swap: fields.optional_size(7)?,
         threads: fields.small(8)?,
         cpu: fields.time(9)?,
+        // They have a table of their own.
+        sockets: SocketCensus::default(),
         pymalloc_live: fields.optional_size(10)?,
         pymalloc_arenas: fields.optional_size(11)?,
         probe_runs: fields.size(12)?,

@@ -7,9 +7,9 @@ use tempfile::TempDir;
 
 use crate::{
     profile::{
-        AllocatorCensus, ArenaTotals, Census, Change, Counters, Facts, Frame, Interval, LibcHeap,
-        Lifecycle, LifecycleKind, Losses, Metered, ProcessKey, ProcessRecord, PythonHeap,
-        SharingCensus, StackId, StackTable,
+        AllocatorCensus, ArenaTotals, Census, CgroupCensus, Change, Counters, Facts, Frame,
+        Interval, LibcHeap, Lifecycle, LifecycleKind, Losses, Metered, ProcessKey, ProcessRecord,
+        PythonHeap, SharingCensus, SocketCensus, StackId, StackTable, TrafficChoice,
     },
     units::Pid,
 };
@@ -33,6 +33,7 @@ pub(super) fn facts() -> Facts {
         page_fault_period: 64,
         page_size: 4096,
         notes: vec!["Blocks were observed all the time.".to_owned()],
+        traffic: TrafficChoice::TcpAccepts,
     }
 }
 
@@ -72,6 +73,12 @@ pub(super) fn census(process: u32, time: Duration, rss: u64) -> Census {
         pss: Some(rss / 2),
         uss: None,
         threads: 4,
+        sockets: SocketCensus {
+            descriptors: Some(9),
+            accepts: Some(7 * time.as_secs()),
+            received_bytes: Some(7000 * time.as_secs()),
+            ..SocketCensus::default()
+        },
         cpu: time / 2,
         blocks_observed: time,
         pools_observed: time,
@@ -152,6 +159,14 @@ pub(super) fn interval(second: u32, count: u32, stack_count: u32) -> Interval {
             shared: 1 << 20,
             copied: u64::from(second) << 12,
             own: 3,
+        }],
+        cgroups: vec![CgroupCensus {
+            path: "/app.slice/web".to_owned(),
+            time: end,
+            current: 1 << 27,
+            reclaimable: 1 << 20,
+            limit: (second % 2 == 0).then_some(1 << 29),
+            high: None,
         }],
         lifecycles: vec![Lifecycle {
             process: ProcessKey(0),

@@ -436,6 +436,9 @@ mod tests {
             8 + 2,
             "the first and the peak besides the last ones"
         );
+        assert!(censuses.iter().all(|it| it.sockets.accepts.is_some()));
+        let cgroups = merged.iter().map(|one| one.cgroups.len());
+        assert!(cgroups.eq([1; 8]), "the last of each");
         assert_eq!(
             censuses.iter().map(|census| census.rss).max(),
             Some(1 << 30)

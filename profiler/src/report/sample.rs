@@ -8,7 +8,7 @@ use super::Subject;
 use crate::{
     aggregate::{Course, Estimate, Findings, GroupFinding, Moment, ProcessFinding, Site, Totals},
     classify::{Verdicts, judge},
-    profile::{Facts, Frame, ProcessKey, ProcessRecord, Recorded, StackId},
+    profile::{Facts, Frame, ProcessKey, ProcessRecord, Recorded, StackId, TrafficChoice},
     units::Pid,
 };
 
@@ -44,6 +44,7 @@ impl Sample {
                 page_fault_period: 16,
                 page_size: 4096,
                 notes: Vec::new(),
+                traffic: TrafficChoice::Auto,
             },
             ..Recorded::default()
         };

@@ -13,11 +13,13 @@ use super::{
     cost::{CostModel, Costs},
     elders::ElderWatch,
     gauge::Gauge,
+    limits::Limits,
     pace::Pace,
     self_test::{self, SelfTest},
+    traffic::SocketWatch,
 };
 use crate::{
-    probe::{Busy, Links, Passed, Probe, ProcessCounters, Record, Timing, UNLIMITED},
+    probe::{Busy, Links, Passed, Probe, ProcessCounters, Record},
     process::{
         census::{Figures, processor_time},
         identity::Identity,
@@ -31,47 +33,18 @@ use crate::{
     units::Pid,
 };
 
-/// How often sizes are read.
+/// How often Python's heap is read.
 const CENSUS_PERIOD: Duration = Duration::from_secs(1);
 
 /// No probes are left open that briefly: whoever waits that long cannot do anything else meanwhile,
 /// but takes them away on time, and not when the next look happens to come.
 const BRIEF: Duration = Duration::from_millis(3);
 
+/// How often the page tables are walked for what is shared: whoever maps memory waits meanwhile.
+const DEEP_PERIOD: Duration = Duration::from_secs(5);
+
 /// Processor time that tells how busy a process is.
 const TELLING: Duration = Duration::from_millis(2);
-
-/// Which part of the target's time each kind of probe may take.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    blocks: f64,
-    pools: f64,
-    objects: f64,
-    timing: Timing,
-}
-
-impl Limits {
-    /// Divides the budget. What is left is for tracepoints and page faults, which are always on.
-    pub(super) fn of_budget(percent: f64, timing: Timing) -> Self {
-        let budget = percent / 100.0;
-        Self {
-            blocks: budget * 0.25,
-            pools: budget * 0.1,
-            objects: budget * 0.6,
-            timing,
-        }
-    }
-
-    /// No limits at all.
-    pub(super) const fn none(timing: Timing) -> Self {
-        Self {
-            blocks: UNLIMITED,
-            pools: UNLIMITED,
-            objects: UNLIMITED,
-            timing,
-        }
-    }
-}
 
 /// A process that is followed.
 pub(super) struct Followed {
@@ -90,6 +63,7 @@ pub(super) struct Followed {
     /// What was read when a brief window was over, until it is booked.
     read_ahead: Option<Reading>,
     elders: Option<ElderWatch>,
+    sockets: SocketWatch,
     deep: Pace,
     heap: Pace,
     pub(super) last_deep: Figures,
@@ -147,7 +121,8 @@ impl Followed {
             self_test: SelfTest::default(),
             read_ahead: None,
             elders: None,
-            deep: Pace::new(CENSUS_PERIOD),
+            sockets: SocketWatch::new(limits.sight),
+            deep: Pace::new(DEEP_PERIOD),
             heap: Pace::new(CENSUS_PERIOD),
             last_deep: Figures::default(),
             last_heap: None,
@@ -308,6 +283,12 @@ impl Followed {
             .unwrap_or_default()
     }
 
+    /// Looks up on which sockets it listens, before anything is received through them.
+    pub(super) fn look_for_listeners(&mut self, probe: &mut Probe) {
+        let pid = self.identity.pid;
+        self.sockets.look_for_listeners(probe, pid, Instant::now());
+    }
+
     /// A probe of small objects was hit.
     pub(super) fn hit(&mut self, record: &Record, (address, has_stack): (u64, bool)) {
         let plan = self.plan.as_ref().filter(|plan| plan.mimalloc.is_none());
@@ -365,10 +346,19 @@ impl Followed {
 
     /// How large the process is now; `None` if it is gone. What is looked at rarely is looked at
     /// if this is the last time.
-    pub(super) fn census(&mut self, time: Duration, is_last: bool) -> Option<Census> {
+    pub(super) fn census(
+        &mut self,
+        probe: &mut Probe,
+        time: Duration,
+        is_last: bool,
+    ) -> Option<Census> {
         let pid = self.identity.pid;
         let now = Instant::now();
         let shallow = Figures::read(pid, false).ok()?;
+        let sockets = self.sockets.census(probe, pid, now);
+        if is_last {
+            self.deep = Pace::new(DEEP_PERIOD);
+        }
         if let Some(Ok(figures)) = self.deep.run(now, || Figures::read(pid, true)) {
             self.last_deep = figures;
         }
@@ -390,6 +380,7 @@ impl Followed {
             swap: deep.swap,
             threads: shallow.threads,
             cpu: shallow.cpu,
+            sockets,
             pymalloc_live: live,
             size_classes,
             pymalloc_arenas: reserved,

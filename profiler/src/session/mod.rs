@@ -2,6 +2,7 @@
 //! it is the only place that knows the time.
 
 mod causes;
+mod cgroups;
 mod channel;
 mod clock;
 mod cost;
@@ -11,6 +12,7 @@ mod error;
 mod followed;
 mod gauge;
 mod launch;
+mod limits;
 mod naming;
 mod notes;
 mod options;
@@ -19,12 +21,13 @@ mod recorder;
 mod self_test;
 mod signals;
 mod tracker;
+mod traffic;
 
 pub use cost::{CostModel, Costs};
 pub use doctor::examine;
 pub use error::SessionError;
 pub use launch::{HANDSHAKE_VERB, become_command};
-pub use options::{Options, Target, Traffic};
+pub use options::{Options, Target};
 pub use recorder::{Ending, Finished, Observer, Progress, record};
 
 use crate::{process::image, units::Pid};

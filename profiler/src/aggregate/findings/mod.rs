@@ -5,15 +5,16 @@ use std::time::Duration;
 use super::{
     Aged, AllocatorFinding, CopySite, Course, Estimate, Selection, SharingFinding,
     causes::{allocators, copy_sites, sharing},
+    cgroup::{CgroupFinding, cgroup_finding},
     course::courses,
     observation::Observation,
-    processes::{Held, group_finding, process_finding},
+    processes::{Held, Round, group_finding, process_finding, rounds},
     selection::Part,
     sites::{Sums, sites},
     tally::{observations, tally},
 };
 use crate::{
-    profile::{Losses, ProcessKey, Recorded, StackId},
+    profile::{Losses, ProcessKey, Recorded, StackId, TrafficChoice},
     units::Pid,
 };
 
@@ -28,6 +29,12 @@ pub struct Findings {
     pub copies: Vec<CopySite>,
     /// All processes together.
     pub group: GroupFinding,
+    /// All processes together from moment to moment.
+    pub rounds: Vec<Round>,
+    /// The control group that limits them; `None` if none is known.
+    pub cgroup: Option<CgroupFinding>,
+    /// What was asked to stand for traffic.
+    pub traffic: TrafficChoice,
     /// The sums over all sites.
     pub totals: Totals,
     /// What was not measured.
@@ -180,7 +187,7 @@ pub fn findings(recorded: &Recorded, selection: &Selection) -> Findings {
         sums_by_process[tally.process.0 as usize].add(tally);
     }
     let totals = sums.totals();
-    let mut courses = courses(&part, &censuses);
+    let courses = courses(&part, &censuses);
     let processes = part.processes().map(|(key, record)| {
         let sums = &sums_by_process[key.0 as usize];
         let totals = sums.totals();
@@ -188,7 +195,7 @@ pub fn findings(recorded: &Recorded, selection: &Selection) -> Findings {
             retained: totals.retained,
             mapped: totals.mapped,
         };
-        let mut course = std::mem::take(&mut courses[key.0 as usize]);
+        let mut course = courses[key.0 as usize].clone();
         course.left = sums.ages().in_time(&part);
         ProcessFinding {
             allocator: allocators(&part, key),
@@ -204,11 +211,15 @@ pub fn findings(recorded: &Recorded, selection: &Selection) -> Findings {
     for interval in part.intervals {
         losses.merge(&interval.losses);
     }
+    let rounds = rounds(&part, &courses);
     Findings {
         sites: sites(recorded, &tallies, &part, totals.retained.estimate),
         processes: processes.collect(),
         copies: copy_sites(&part, recorded),
-        group: group_finding(&part, &censuses, totals.retained),
+        group: group_finding(&part, &rounds, totals.retained),
+        rounds,
+        cgroup: cgroup_finding(&part),
+        traffic: recorded.facts.traffic,
         totals,
         losses,
         blocks_observed_fraction: observation.block_fraction(),

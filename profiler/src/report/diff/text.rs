@@ -3,7 +3,7 @@
 
 use super::DiffSubject;
 use crate::{
-    compare::{Change, Changes, Comparison, Fate, LineChange, Outcome, Role},
+    compare::{Change, Changes, Comparison, Fate, LineChange, Outcome, Per, Role},
     report::{
         Places,
         plain::{printable, shorten, width},
@@ -61,9 +61,10 @@ pub(in crate::report) fn said(comparison: &Comparison) -> String {
     let is_mapped = !std::ptr::eq(main, &raw const comparison.total.retained);
     let what = if is_mapped { "mapped" } else { "retained" };
     let by = Bytes(whole(main.difference.abs()));
+    let unit = comparison.unit.name;
     match main.outcome {
-        Outcome::Improved => format!(": {by} per second less {what}"),
-        Outcome::Regressed => format!(": {by} per second more {what}"),
+        Outcome::Improved => format!(": {by} per {unit} less {what}"),
+        Outcome::Regressed => format!(": {by} per {unit} more {what}"),
         _ => String::new(),
     }
 }
@@ -71,9 +72,15 @@ pub(in crate::report) fn said(comparison: &Comparison) -> String {
 /// The sums of all, and of each role if there are several.
 fn sums(screen: &mut Screen, subject: &DiffSubject<'_>) {
     let comparison = subject.comparison;
+    // What a request is, the verdict says.
+    let per = match comparison.unit.per {
+        Per::Second => "per second",
+        Per::Request if comparison.unit.name.starts_with("MB") => "per MB",
+        Per::Request => "per request",
+    };
     let title = format!(
         "  {:<11} {:>10} {:>9} {:>6}  {:<23} verdict",
-        "per second", "before", "after", "", "change, at least, most"
+        per, "before", "after", "", "change, at least, most"
     );
     screen.space();
     screen.line(Worth::Result, Line::new(Look::Dim, title));

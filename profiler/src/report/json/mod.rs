@@ -2,6 +2,7 @@
 //! a test holds the output against it.
 
 mod causes;
+mod series;
 #[cfg(test)]
 mod tests;
 
@@ -11,6 +12,7 @@ use profiler_common::loss::Loss;
 use serde::Serialize;
 
 use self::causes::{Allocator, Copy, Sharing};
+use self::series::{Cgroup, Series, Tree};
 use super::{Owner, Subject};
 use crate::{
     aggregate::{self, Findings},
@@ -43,6 +45,10 @@ struct Report<'a> {
     copies: Vec<Copy<'a>>,
     /// What stood for traffic when growth was compared with it.
     activity: &'static str,
+    traffic: Traffic<'a>,
+    /// All processes together from moment to moment.
+    tree: Tree,
+    cgroup: Option<Cgroup<'a>>,
 }
 
 impl<'a> Report<'a> {
@@ -78,6 +84,9 @@ impl<'a> Report<'a> {
                 .collect(),
             copies: findings.copies.iter().map(Copy::from).collect(),
             activity: verdicts.activity.name(),
+            traffic: Traffic::of(findings, verdicts),
+            tree: Tree::of(&findings.rounds),
+            cgroup: findings.cgroup.as_ref().map(Cgroup::of),
         }
     }
 }
@@ -118,6 +127,31 @@ struct Overhead {
     blocks_observed_fraction: f64,
     objects_observed_fraction: Option<f64>,
     object_windows: u64,
+}
+
+/// What stood for traffic, and how much of it there was.
+#[derive(Serialize)]
+struct Traffic<'a> {
+    asked: &'static str,
+    signal: &'static str,
+    unit: &'static str,
+    count: Option<f64>,
+    per_second: Option<f64>,
+    text: &'a str,
+}
+
+impl<'a> Traffic<'a> {
+    fn of(findings: &Findings, verdicts: &'a Verdicts) -> Self {
+        let traffic = &verdicts.traffic;
+        Self {
+            asked: findings.traffic.name(),
+            signal: verdicts.activity.name(),
+            unit: verdicts.activity.unit(),
+            count: traffic.count.map(rounded),
+            per_second: traffic.per_second.map(rounded),
+            text: &traffic.text,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -226,6 +260,7 @@ struct Process<'a> {
     mapped: u64,
     allocator: Option<Allocator>,
     sharing: Option<Sharing>,
+    series: Series,
 }
 
 impl<'a> Process<'a> {
@@ -250,6 +285,7 @@ impl<'a> Process<'a> {
             mapped: process.live_mappings,
             allocator: process.allocator.as_ref().map(Allocator::from),
             sharing: process.sharing.as_ref().map(Sharing::from),
+            series: Series::of(&process.course.moments),
         }
     }
 }

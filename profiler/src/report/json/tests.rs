@@ -6,9 +6,11 @@ use serde_json::Value;
 
 use super::*;
 use crate::{
-    aggregate::{Aged, AllocatorFinding, CopySite, SharingFinding},
+    aggregate::{Aged, AllocatorFinding, CgroupFinding, CopySite, Round, SharingFinding},
     classify::Pattern,
-    profile::{AllocatorCensus, ArenaTotals, CopyCause, FrameId, LibcHeap, PythonHeap},
+    profile::{
+        AllocatorCensus, ArenaTotals, CgroupCensus, CopyCause, FrameId, LibcHeap, PythonHeap,
+    },
     report::sample::{MIB, Sample},
     units::Pid,
 };
@@ -54,6 +56,19 @@ fn full() -> Sample {
         samples: 4,
         pids: vec![Pid(4712)],
     }];
+    sample.findings.cgroup = Some(CgroupFinding {
+        last: CgroupCensus {
+            path: "/app.slice".to_owned(),
+            current: 200 * MIB,
+            reclaimable: 8 * MIB,
+            limit: Some(512 * MIB),
+            ..CgroupCensus::default()
+        },
+        growth_per_second: 1e6,
+        time_left: Some(Duration::from_mins(5)),
+        course: vec![(Duration::from_secs(1), 191 * MIB)],
+    });
+    sample.findings.rounds = vec![Round::default()];
     sample.verdicts.group.parts = vec![(Pattern::IdleGrowth, 0.7), (Pattern::TrafficGrowth, 0.3)];
     sample
 }

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use self::files::{Folders, keeps_its_name, parts};
 use crate::{
     compare::{Comparison, LineChange, Role, plain_command},
-    profile::{Facts, Frame, ProcessRecord, Recorded},
+    profile::{Facts, Frame, Interval, ProcessRecord, Recorded},
     units::Pid,
 };
 
@@ -56,6 +56,7 @@ pub struct Redactor {
     functions: Numbers,
     codes: Numbers,
     commands: Numbers,
+    groups: Numbers,
 }
 
 impl Redactor {
@@ -68,6 +69,7 @@ impl Redactor {
             functions: Numbers::of("function"),
             codes: Numbers::of("code"),
             commands: Numbers::of("command"),
+            groups: Numbers::of("group"),
         }
     }
 
@@ -89,8 +91,8 @@ impl Redactor {
             facts: self.facts(facts, &processes),
             processes,
             stacks,
-            // Numbers, and names of heaptide's own.
-            intervals,
+            // The rest is numbers, and names of heaptide's own.
+            intervals: intervals.into_iter().map(|it| self.interval(it)).collect(),
             survivors,
         }
     }
@@ -106,6 +108,7 @@ impl Redactor {
             same,
             pace,
             warnings,
+            unit,
         } = comparison;
         let lines = lines.into_iter().map(|it| self.line(it)).collect();
         let renamed = renamed
@@ -123,6 +126,7 @@ impl Redactor {
             pace,
             // They name commands as the recordings that were compared call them.
             warnings,
+            unit,
         }
     }
 
@@ -230,6 +234,7 @@ impl Redactor {
             page_fault_period,
             page_size,
             notes,
+            traffic,
         } = facts;
         let (kernel, target) = match self.level {
             Redaction::Paths => (kernel, self.folders.hide_in_command(&target)),
@@ -250,7 +255,18 @@ impl Redactor {
             page_fault_period,
             page_size,
             notes,
+            traffic,
         }
+    }
+
+    /// Control groups are called after services, containers and users.
+    fn interval(&mut self, mut interval: Interval) -> Interval {
+        for cgroup in &mut interval.cgroups {
+            if cgroup.path != "/" {
+                cgroup.path = format!("/{}", self.groups.name(&cgroup.path));
+            }
+        }
+        interval
     }
 
     fn line(&mut self, line: LineChange) -> LineChange {

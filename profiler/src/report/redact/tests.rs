@@ -9,7 +9,7 @@ use crate::{
     aggregate::{Findings, Metric, Selection, findings, weigh},
     classify::{Verdicts, judge},
     compare::{Recording, command, compare},
-    profile::{Change, Counters, Interval, Metered, ProcessKey},
+    profile::{CgroupCensus, Change, Counters, Interval, Metered, ProcessKey},
     report::{
         DiffSubject, Differential, FlamegraphOptions, Subject, TextOptions, Widths, diff_json,
         diff_text, differential, flamegraph, folded, json, per_second, pprof, speedscope, table,
@@ -94,6 +94,12 @@ fn recorded(worker: &str) -> Recorded {
             start: Duration::from_secs(second),
             end: Duration::from_secs(second + 1),
             changes: changes.clone(),
+            cgroups: vec![CgroupCensus {
+                path: "/secret.slice/hidden.service".to_owned(),
+                time: Duration::from_secs(second + 1),
+                limit: Some(1 << 30),
+                ..CgroupCensus::default()
+            }],
             ..Interval::default()
         })
         .collect();

@@ -7,6 +7,7 @@ mod processes;
 pub(super) mod sites;
 #[cfg(test)]
 mod tests;
+mod traffic;
 pub(super) mod trust;
 
 use super::{Subject, screen::Screen};
@@ -30,7 +31,9 @@ pub fn text(subject: &Subject<'_>, options: &TextOptions<'_>) -> String {
     growth::verdict(&mut screen, subject);
     causes::kept(&mut screen, subject);
     causes::shared(&mut screen, subject);
+    traffic::limit(&mut screen, subject);
     chart::of_single(&mut screen, subject);
+    traffic::traffic(&mut screen, subject);
     processes::processes(&mut screen, subject);
     sites::sites(&mut screen, subject);
     trust::cost(&mut screen, subject);

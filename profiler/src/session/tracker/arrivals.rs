@@ -209,6 +209,9 @@ impl Tracker {
             }
         }
         self.probe.follow(pid, &plan.config)?;
+        if let Some(followed) = self.followed.get_mut(&pid) {
+            followed.look_for_listeners(&mut self.probe);
+        }
         self.records[key.0 as usize].python = Some(plan.interpreter.version.to_string());
         self.books.open(key, heap_end(pid), now);
         self.trace(pid, key, &plan);

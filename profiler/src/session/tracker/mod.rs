@@ -15,10 +15,13 @@ use self::arrivals::{Starting, heap_end};
 use super::{
     Options,
     causes::Legacy,
+    cgroups::CgroupWatch,
     channel::{Shift, timing},
     clock::Clock,
     cost::CostModel,
-    followed::{Followed, Limits},
+    followed::Followed,
+    limits::Limits,
+    traffic::Sight,
 };
 use crate::{
     aggregate::Books,
@@ -28,7 +31,7 @@ use crate::{
         identity::Identity,
         memory::Memory,
     },
-    profile::{Interval, Lifecycle, LifecycleKind, Losses, ProcessRecord},
+    profile::{CgroupCensus, Interval, Lifecycle, LifecycleKind, Losses, ProcessRecord},
     source::{Event, Planner, SiteClass, Translator, What},
     units::Pid,
 };
@@ -52,6 +55,7 @@ pub(super) struct Tracker {
     detaching: Vec<JoinHandle<()>>,
     model: CostModel,
     limits: Limits,
+    cgroups: CgroupWatch,
     children: bool,
     is_exact: bool,
     return_probes_are_safe: Option<bool>,
@@ -60,7 +64,12 @@ pub(super) struct Tracker {
 }
 
 impl Tracker {
-    pub(super) fn new(probe: Probe, model: CostModel, options: &Options, clock: Clock) -> Self {
+    pub(super) fn new(
+        probe: Probe,
+        model: CostModel,
+        (options, sight): (&Options, Sight),
+        clock: Clock,
+    ) -> Self {
         let timing = timing(probe.has_multi_links());
         let mut planner = Planner::default();
         if !probe.has_multi_links() {
@@ -71,9 +80,9 @@ impl Tracker {
         }
         let books = Books::new(page_size() as u64);
         let (limits, books) = if options.exact {
-            (Limits::none(timing), books.with_all_stacks())
+            (Limits::none(timing, sight), books.with_all_stacks())
         } else {
-            let limits = Limits::of_budget(options.max_overhead_percent, timing);
+            let limits = Limits::of_budget(options.max_overhead_percent, timing, sight);
             (limits, books)
         };
         Self {
@@ -90,6 +99,7 @@ impl Tracker {
             detaching: Vec::new(),
             model,
             limits,
+            cgroups: CgroupWatch::new(),
             children: options.children,
             is_exact: options.exact,
             return_probes_are_safe: None,
@@ -332,7 +342,7 @@ impl Tracker {
         let mut gone = Vec::new();
         let mut censuses = Vec::new();
         for (pid, followed) in &mut self.followed {
-            match followed.census(time, is_last) {
+            match followed.census(&mut self.probe, time, is_last) {
                 Some(census) => censuses.push(census),
                 None => gone.push(*pid),
             }
@@ -359,6 +369,11 @@ impl Tracker {
         }
         interval.allocators.sort_by_key(|it| it.process);
         interval.sharings.sort_by_key(|it| it.process);
+    }
+
+    /// What the control groups of the processes use.
+    pub(super) fn cgroups(&self, time: Duration) -> Vec<CgroupCensus> {
+        self.cgroups.censuses(self.followed.keys().copied(), time)
     }
 
     /// What became of processes since the last call.
