@@ -303,7 +303,8 @@ fn of_measures(pattern: Pattern, it: &Measures) -> Vec<String> {
     let is_growth = matches!(pattern, Pattern::RetainedGrowth | Pattern::CacheFill);
     if let Some(shape) = it.shape.filter(|_| is_growth && it.rhythm.is_none()) {
         evidence.push(format!(
-            "by {} it had no quiet phases; in the last third it grew {:.0}% as fast as in the first",
+            "by {} it had no quiet phases; in the last third it grew {:.0}% as fast as in the \
+             first",
             it.activity.describe(),
             100.0 * shape.late.max(0.0)
         ));

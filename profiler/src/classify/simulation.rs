@@ -70,6 +70,10 @@ impl Beat {
     }
 }
 
+/// Cores, and requests as a part of the most, when a service is busy and when it is not.
+const BUSY: (f64, f64) = (0.4, 1.0);
+const QUIET: (f64, f64) = (0.004, 0.0);
+
 /// A service of a pattern, second by second.
 fn service(pattern: Pattern, seconds: u32, dice: &mut Dice) -> Vec<Second> {
     let span = f64::from(seconds);
@@ -91,24 +95,19 @@ fn service(pattern: Pattern, seconds: u32, dice: &mut Dice) -> Vec<Second> {
     let mut all = Vec::new();
     for second in 0..seconds {
         let time = f64::from(second);
-        let in_beat = if beat.is_busy(time) { 0.4 } else { 0.004 };
+        // Cores, and requests.
+        let in_beat = if beat.is_busy(time) { BUSY } else { QUIET };
         let even = steady_cores * dice.between(0.7, 1.3);
         let burst = (from..until).contains(&time);
-        let (mut kept, mut cores) = (0.0, even);
-        let beat_load = if beat.is_busy(time) { 1.0 } else { 0.0 };
-        let mut load = dice_of_load.between(0.8, 1.2);
+        let (mut kept, mut work) = (0.0, (even, dice_of_load.between(0.8, 1.2)));
         wander = 0.9_f64.mul_add(wander, dice.normal() * 0.03 * MIB);
         match pattern {
-            Pattern::Steady if has_beat => {
-                cores = in_beat;
-                load = beat_load;
-            }
+            Pattern::Steady if has_beat => work = in_beat,
             Pattern::Steady => {}
             Pattern::RetainedGrowth => live += rate * dice.between(0.4, 1.6),
             Pattern::CacheFill => live = amount * (1.0 - (-time / constant).exp()),
             Pattern::TrafficGrowth => {
-                cores = in_beat;
-                load = beat_load;
+                work = in_beat;
                 live += if beat.is_busy(time) {
                     1.6 * rate * dice.between(0.4, 1.6)
                 } else {
@@ -116,8 +115,7 @@ fn service(pattern: Pattern, seconds: u32, dice: &mut Dice) -> Vec<Second> {
                 };
             }
             Pattern::IdleGrowth => {
-                cores = in_beat;
-                load = if is_never_asked { 0.0 } else { beat_load };
+                work = (in_beat.0, if is_never_asked { 0.0 } else { in_beat.1 });
                 live += rate * dice.between(0.5, 1.5);
             }
             Pattern::PayloadSpikes => {
@@ -130,8 +128,7 @@ fn service(pattern: Pattern, seconds: u32, dice: &mut Dice) -> Vec<Second> {
                 kept *= dice.between(0.6, 1.0);
             }
             Pattern::IdleRetention | Pattern::AllocatorRetention => {
-                cores = if burst { 0.5 } else { 0.004 };
-                load = if burst { 1.0 } else { 0.0 };
+                work = if burst { BUSY } else { QUIET };
                 let full = ((time - from) / (until - from) * 4.0).clamp(0.0, 1.0) * amount;
                 let stays = pattern == Pattern::IdleRetention || time < until;
                 live = if stays { full } else { 0.1 * full };
@@ -151,8 +148,8 @@ fn service(pattern: Pattern, seconds: u32, dice: &mut Dice) -> Vec<Second> {
         all.push(Second {
             live,
             kept,
-            cores,
-            load,
+            cores: work.0,
+            load: work.1,
         });
     }
     all

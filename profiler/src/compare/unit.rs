@@ -55,9 +55,8 @@ impl Unit {
             let [before, after] = signals.map(Activity::describe);
             return Err(Incomparable::Requests { before, after });
         }
-        let (each, name) = match before.yardstick() {
-            Some(yardstick) => yardstick,
-            None => return Err(Incomparable::NoRequests { which: NAMES[0] }),
+        let Some((each, name)) = before.yardstick() else {
+            return Err(Incomparable::NoRequests { which: NAMES[0] });
         };
         let counts = recordings.map(|it| it.verdicts.traffic.count.unwrap_or(0.0) / each);
         for (which, count) in NAMES.into_iter().zip(counts) {

@@ -130,9 +130,9 @@ mod tests {
     use crate::process::testing::Program;
 
     const TABLE: &str = "\
-  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0100007F:911D 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 124053 1 0
-   1: 0100007F:911D 0100007F:CF02 01 00000000:00000000 00:00000000 00000000     0        0 124054 1 0";
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt uid timeout inode
+   0: 0100007F:911D 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 124053 1 0
+   1: 0100007F:911D 0100007F:CF02 01 00000000:00000000 00:00000000 00000000 0 0 124054 1 0";
 
     #[test]
     fn only_what_listens_has_a_port() {

@@ -165,7 +165,7 @@ pub(super) fn interval(second: u32, count: u32, stack_count: u32) -> Interval {
             time: end,
             current: 1 << 27,
             reclaimable: 1 << 20,
-            limit: (second % 2 == 0).then_some(1 << 29),
+            limit: second.is_multiple_of(2).then_some(1 << 29),
             high: None,
         }],
         lifecycles: vec![Lifecycle {

@@ -26,15 +26,15 @@ pub(super) fn limit(screen: &mut Screen, subject: &Subject<'_>) {
         return;
     };
     let needed = cgroup.last.needed();
-    let mut text = format!(
-        "{} of cgroup {}, {} used",
+    let full = cgroup.time_left.map_or_else(String::new, |left| {
+        format!(": at this slope full in {}", human_duration(left))
+    });
+    let text = format!(
+        "{} of cgroup {}, {} used{full}",
         Bytes(limit),
         printable(&cgroup.last.path),
         Bytes(needed)
     );
-    if let Some(left) = cgroup.time_left {
-        text += &format!(": at this slope full in {}", human_duration(left));
-    }
     let is_near = cgroup
         .time_left
         .is_some_and(|left| left.as_secs() < NEAR_SECONDS)
