@@ -57,7 +57,10 @@ pub(super) fn traffic(screen: &mut Screen, subject: &Subject<'_>) {
     if has_chart {
         line = Line::new(Look::Plain, rate_bars(&counts, COLUMNS) + "  ");
     }
-    let text = printable(&verdicts.traffic.text);
+    let text = match rate(subject).filter(|_| has_chart) {
+        Some(rate) => rate,
+        None => printable(&verdicts.traffic.text),
+    };
     let line = line.and(if has_chart { Look::Dim } else { Look::Plain }, text);
     let worth = if is_counted {
         Worth::Advice
@@ -65,6 +68,20 @@ pub(super) fn traffic(screen: &mut Screen, subject: &Subject<'_>) {
         Worth::Detail
     };
     screen.labelled(worth, "traffic", line);
+}
+
+/// How much came per second, as short as it fits beside a chart.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "three digits are printed, and casts of floats saturate"
+)]
+fn rate(subject: &Subject<'_>) -> Option<String> {
+    let rate = subject.verdicts.traffic.per_second?;
+    Some(match subject.verdicts.activity {
+        Activity::ReceivedBytes => format!("{}/s received", Bytes(rate.round() as u64)),
+        activity => format!("{rate:.1} {}s/s", activity.unit()),
+    })
 }
 
 /// How much had come by each moment.
@@ -132,7 +149,7 @@ mod tests {
             })
             .collect();
         let shown = printed(&sample.summed());
-        let expected = "150 connections accepted (5.0/s)";
+        let expected = "  5.0 connections/s";
         let line = shown.lines().find(|line| line.contains(expected));
         let line = line.unwrap_or_else(|| panic!("{shown}"));
         assert!(line.contains("████▁▁▁▁"), "{shown}");
