@@ -173,6 +173,26 @@ fn another_python_is_refused_by_its_name_and_version() {
         .expect_refusal(BAD_TARGET, &[&name, "CPython 3.8 to "]);
 }
 
+/// No distribution has it: what stands in for it is a program of that name in such a place.
+#[test]
+fn an_interpreter_that_is_known_by_its_place_is_refused_by_its_name_and_version() {
+    if !can_record() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let release = folder
+        .path()
+        .join("graalpy-community-24.1.0-linux-amd64/bin");
+    fs::create_dir_all(&release).unwrap();
+    let program = release.join("graalpy");
+    fs::copy("/bin/sh", &program).unwrap();
+    let program = Program::spawn(Command::new(&program).args(["-c", "echo ready; read line"]));
+    heaptide(&["attach", &program.pid().to_string()]).expect_refusal(
+        BAD_TARGET,
+        &["GraalPy 24.1.0, which is not supported", "CPython 3.8 to "],
+    );
+}
+
 /// A copy of heaptide that every user may run.
 struct PublicCopy(TempDir);
 

@@ -14,31 +14,11 @@ struct Scenario {
     name: &'static str,
     /// Lets a program do it, and checks what is found.
     check: fn(&Python),
-    /// Whether it can be seen by what the interpreter's allocator asks the system for.
-    needs_mappings_only: bool,
 }
 
 impl Scenario {
     const fn new(name: &'static str, check: fn(&Python)) -> Self {
-        Self {
-            name,
-            check,
-            needs_mappings_only: false,
-        }
-    }
-
-    /// The same, if its program maps memory where objects are not measured.
-    const fn with_mappings(self) -> Self {
-        Self {
-            needs_mappings_only: true,
-            ..self
-        }
-    }
-
-    /// Whether heaptide measures this with such an interpreter; what it says if not is checked
-    /// in another test.
-    fn is_measured(&self, python: &Python) -> bool {
-        !python.is_free_threaded() || self.needs_mappings_only
+        Self { name, check }
     }
 }
 
@@ -49,11 +29,11 @@ const SCENARIOS: [Scenario; 10] = [
     }),
     Scenario::new("large blocks", check_large_blocks),
     Scenario::new("growth in place", check_growth_in_place),
-    Scenario::new("mappings", check_mappings).with_mappings(),
-    Scenario::new("threads", check_threads).with_mappings(),
-    Scenario::new("generators", check_code_of_every_kind).with_mappings(),
-    Scenario::new("deep stacks", check_deep_stack).with_mappings(),
-    Scenario::new("too deep stacks", check_too_deep_stack).with_mappings(),
+    Scenario::new("mappings", check_mappings),
+    Scenario::new("threads", check_threads),
+    Scenario::new("generators", check_code_of_every_kind),
+    Scenario::new("deep stacks", check_deep_stack),
+    Scenario::new("too deep stacks", check_too_deep_stack),
     Scenario::new("fork", check_fork),
 ];
 
@@ -81,9 +61,6 @@ fn each_scenario_holds_with_each_interpreter() {
         let row = SCENARIOS.map(|scenario| {
             if !is_wanted(&python, &scenario) {
                 return "";
-            }
-            if !scenario.is_measured(&python) {
-                return "not measured";
             }
             if panic::catch_unwind(|| (scenario.check)(&python)).is_ok() {
                 return "yes";
@@ -120,8 +97,17 @@ fn made(python: &Python, site: &Site) -> u64 {
     }
 }
 
-/// How far a block may be from what `sys.getsizeof` says: the object's head, and rounding.
-const SLACK: u64 = 4096;
+/// How far a block may be from what `sys.getsizeof` says: the object's head, and rounding, which
+/// mimalloc does by up to a quarter.
+fn expect_size(python: &Python, what: &str, found: u64, size: u64) {
+    let slack = if python.is_free_threaded() {
+        size / 4
+    } else {
+        4096
+    };
+    let is_close = found.abs_diff(size) <= slack;
+    assert!(is_close, "{what}: {found} instead of {size}");
+}
 
 /// What is added to each block in a build with assertions.
 const HOOK_BYTES: u64 = 24;
@@ -160,7 +146,9 @@ fn check_large_blocks(python: &Python) {
     let keeps = report.site(&place("keeps_large_strings", "keeps"));
     assert_eq!(keeps.function, "keep");
     assert!(keeps.retained() * 100 >= total * 95, "{keeps:?} of {total}");
-    expect_near(total, held, 5);
+    // Mimalloc's blocks of this size are a multiple of 64 KiB.
+    let percent = if python.is_free_threaded() { 8 } else { 5 };
+    expect_near(total, held, percent);
     let drops = report.site(&place("keeps_large_strings", "drops"));
     assert!(drops.allocated.estimate >= 400_000_000, "{drops:?}");
     // The last one lives until the function returns, and it has returned.
@@ -176,11 +164,7 @@ fn check_growth_in_place(python: &Python) {
     report.expect_no_losses();
     for (kind, size) in sizes {
         let grows = report.site(&place("grows_in_place", &format!("grows the {kind}")));
-        let retained = grows.retained();
-        assert!(
-            retained.abs_diff(size) <= SLACK,
-            "{kind}: {retained} not {size}"
-        );
+        expect_size(python, kind, grows.retained(), size);
     }
 }
 
@@ -307,7 +291,7 @@ fn check_fork(python: &Python) {
     {
         let site = report.site(&place("forks_workers", line));
         assert_eq!(site.pids, [*pid], "{line}");
-        assert!(site.retained().abs_diff(size) < SLACK, "{site:?}");
+        expect_size(python, line, site.retained(), size);
         let process = report.process(*pid);
         assert_eq!(process.parent, program.pid());
         let beside = process.retained.estimate.checked_sub(site.retained());

@@ -1,6 +1,6 @@
 //! Small objects, one by one: how many there are, where they are, and how long they live.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use profiler::{
     probe::{Happening, Links, LoadOptions, Probe},
@@ -19,7 +19,7 @@ use crate::support::{
 
 /// A thousandth may be missed; what the interpreter does besides must not count here.
 #[track_caller]
-fn expect_all(what: &str, python: &Python, found: u64, expected: u64) {
+pub(crate) fn expect_all(what: &str, python: &Python, found: u64, expected: u64) {
     let is_all = found.abs_diff(expected) * 1000 <= expected;
     assert!(is_all, "{}: {found} {what}, not {expected}", python.name);
 }
@@ -46,7 +46,7 @@ fn each_object_is_counted_whatever_the_build() {
 }
 
 /// How many rounds of 12,000 objects are compared with each interpreter.
-const ROUNDS: usize = 12;
+pub(crate) const ROUNDS: usize = 12;
 
 #[test]
 fn addresses_are_those_that_the_program_gets() {
@@ -56,7 +56,7 @@ fn addresses_are_those_that_the_program_gets() {
         let mut watcher = Watcher::new(&program);
         for _ in 0..ROUNDS {
             let told: Vec<u64> = program.ask("tell");
-            let missing = watcher.missing(&told);
+            let missing = watcher.missing(&told, |bytes| bytes);
             assert!(missing * 1000 <= told.len(), "{}: {missing}", python.name);
             compared += told.len();
             wrong += missing;
@@ -66,14 +66,14 @@ fn addresses_are_those_that_the_program_gets() {
 }
 
 /// Sees what a program hands out, with nothing between it and the kernel half.
-struct Watcher {
+pub(crate) struct Watcher {
     probe: Probe,
     /// The probes are there as long as it is.
     _links: Links,
 }
 
 impl Watcher {
-    fn new(program: &Program) -> Self {
+    pub(crate) fn new(program: &Program) -> Self {
         let pid = Pid(program.pid());
         let identity = process::check(pid).expect("the program runs");
         let mut planner = Planner::default();
@@ -99,30 +99,37 @@ impl Watcher {
     }
 
     /// How many of the objects were not seen at these addresses, in this order within their size
-    /// class. The interpreter hands out others in between.
-    fn missing(&mut self, told: &[u64]) -> usize {
-        let mut seen = HashMap::<Option<SizeClass>, Vec<u64>>::new();
+    /// class. The interpreter hands out others in between. `rounded` tells which size of block the
+    /// allocator takes for a size that is one of pymalloc's.
+    pub(crate) fn missing(&mut self, told: &[u64], rounded: fn(u64) -> u64) -> usize {
+        let mut seen = HashMap::<SizeClass, Vec<u64>>::new();
         while let Some(record) = self.probe.next_record() {
-            if let Some(Happening::ObjectTaken {
-                address,
-                size_class,
-                ..
-            }) = record.map(|record| record.what)
+            if let Some(Happening::ObjectTaken { address, size, .. }) =
+                record.map(|record| record.what)
             {
-                let class = SizeClass::new(size_class);
+                let class = SizeClass::of(size);
                 seen.entry(class).or_default().push(address);
             }
         }
-        let classes: Vec<SizeClass> = SizeClass::all().skip(2).collect();
-        let by_class = told.chunks(told.len() / classes.len()).zip(classes);
+        let mut by_class = BTreeMap::<SizeClass, Vec<u64>>::new();
+        let count = told.len() / OF_EACH_CLASS;
+        let classes = SizeClass::small().skip(SizeClass::small().count() - count);
+        for (told, class) in told.chunks(OF_EACH_CLASS).zip(classes) {
+            let class = SizeClass::of(rounded(class.bytes()));
+            by_class.entry(class).or_default().extend(told);
+        }
         by_class
-            .map(|(told, class)| {
-                let seen = seen.remove(&Some(class)).unwrap_or_default();
-                told.len() - in_order(told, &seen)
+            .into_iter()
+            .map(|(class, told)| {
+                let seen = seen.remove(&class).unwrap_or_default();
+                told.len() - in_order(&told, &seen)
             })
             .sum()
     }
 }
+
+/// How many objects of a size class the program makes one after the other.
+const OF_EACH_CLASS: usize = 400;
 
 /// How far to look for the next address: others hand out objects, too.
 const REACH: usize = 200;
@@ -142,10 +149,10 @@ fn in_order(told: &[u64], seen: &[u64]) -> usize {
 }
 
 /// The lines of the program with lives of every length.
-const LIVES: [&str; 5] = ["transient", "medium", "reused", "kept", "arenas"];
+pub(crate) const LIVES: [&str; 5] = ["transient", "medium", "reused", "kept", "arenas"];
 
 /// What each line retains, by a report and by the program.
-fn compare(report: &Report, left: &HashMap<String, u64>) -> [(u64, u64); 5] {
+pub(crate) fn compare(report: &Report, left: &HashMap<String, u64>) -> [(u64, u64); 5] {
     LIVES.map(|line| {
         let site = report.find(&place("lives_of_objects", line));
         (site.map_or(0, Site::retained), left[line])

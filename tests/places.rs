@@ -1,7 +1,13 @@
 //! Interpreters are found wherever they stand: in other roots and namespaces, without their files,
 //! in other programs.
 
-use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    os::unix::{fs::symlink, net::UnixStream},
+    path::Path,
+    process::Command,
+};
 
 use tempfile::TempDir;
 
@@ -172,26 +178,10 @@ fn a_virtual_environment_is_followed() {
     check_command(&mut Command::new(folder.path().join("bin/python")));
 }
 
-/// A program that is not Python, but runs the file that it is given in one.
-const EMBEDS: &str = r#"
-#include <Python.h>
-
-int main(int count, char **arguments) {
-    FILE *file = count > 1 ? fopen(arguments[1], "r") : NULL;
-    if (file == NULL) {
-        return 2;
-    }
-    Py_Initialize();
-    int status = PyRun_SimpleFileEx(file, arguments[1], 1);
-    return Py_FinalizeEx() < 0 || status != 0;
-}
-"#;
-
 /// Compiles the program against an interpreter.
 fn embed(python: &Python, folder: &Path) -> Command {
     let prefix = python.path.ancestors().nth(2).expect("it is in PREFIX/bin");
-    let source = folder.join("embeds.c");
-    fs::write(&source, EMBEDS).unwrap();
+    let source = script("embeds").with_extension("c");
     let program = folder.join("embeds");
     let include = prefix.join(format!("include/python{}", python.version));
     let library = prefix.join("lib");
@@ -204,7 +194,7 @@ fn embed(python: &Python, folder: &Path) -> Command {
         .arg("-L")
         .arg(&library)
         .arg(format!("-Wl,-rpath,{}", library.display()))
-        .arg(format!("-lpython{}", python.version))
+        .args([&format!("-lpython{}", python.version), "-lpthread"])
         .status();
     assert!(compiled.unwrap().success());
     let mut command = Command::new(program);
@@ -223,6 +213,70 @@ fn an_interpreter_in_another_program_is_followed() {
     };
     let folder = TempDir::new().unwrap();
     check_command(&mut embed(&python, folder.path()));
+}
+
+/// Such a thread has a thread state only as long as it is in Python.
+#[test]
+fn a_thread_that_python_did_not_start_is_followed_while_it_has_the_gil() {
+    let (Some(python), true) = (shared(), has("cc")) else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let name = "keeps_in_foreign_thread";
+    let mut program = Program::spawn(embed(&python, folder.path()).arg(script(name)));
+    let heaptide = Heaptide::attach(&program);
+    let held = [0; 5].map(|_| program.ask::<u64>("handle"));
+    let report = heaptide.stop().report();
+    report.expect_no_losses();
+    let keeps = report.site(&place(name, "keeps"));
+    assert!(keeps.retained().abs_diff(held[4]) < 5 * 4096, "{keeps:?}");
+    // The thread begins there: the code that waits for it is in another one.
+    assert_eq!(keeps.stack.len(), 1, "{keeps:?}");
+}
+
+/// Sends a request through a socket, and returns the worker's pid and how much it keeps.
+fn request(socket: &Path) -> (u32, u64) {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let numbers = answer
+        .rsplit_once("\r\n\r\n")
+        .and_then(|(_, body)| body.split_once(' '));
+    let (pid, held) = numbers.unwrap_or_else(|| panic!("{answer}"));
+    (pid.parse().unwrap(), held.parse().unwrap())
+}
+
+/// The server is a program in C, and Python a library that a plugin brings with it.
+#[test]
+fn a_worker_of_uwsgi_is_followed() {
+    if !can_record() || !has("uwsgi-core") {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let socket = folder.path().join("socket");
+    let server = "exec uwsgi-core --plugin python3 --master --workers 1 --http-socket \"$0\" \
+                  --wsgi-file \"$1\" 3>&1 2>/dev/null";
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", server])
+        .arg(&socket)
+        .arg(script("serves_requests"));
+    let server = Program::spawn(&mut command);
+    let (worker, before) = request(&socket);
+    let heaptide = Heaptide::attach(&server);
+    let held = [0; 5].map(|_| request(&socket))[4].1;
+    let report = heaptide.stop().report();
+    report.expect_no_losses();
+    let keeps = report.site(&place("serves_requests", "keeps"));
+    let kept = held - before;
+    assert!(keeps.retained().abs_diff(kept) < 5 * 4096, "{keeps:?}");
+    assert_eq!(keeps.pids, [worker]);
+    let versions = [server.pid(), worker].map(|pid| report.process(pid).python.clone());
+    assert!(
+        versions[1].is_some() && versions[0] == versions[1],
+        "{versions:?}"
+    );
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn without_a_gil_hundreds_of_threads_are_found() {
 }
 
 #[test]
-fn without_a_gil_threads_are_told_apart_and_what_is_hidden_is_said() {
+fn without_a_gil_threads_are_told_apart_and_what_is_particular_is_said() {
     if !can_record() {
         return;
     }

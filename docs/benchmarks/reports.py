@@ -30,10 +30,10 @@ def main(heaptide, before, after):
 
 def keeps(bound, command):
     """Runs a command three times; whether the best run keeps the bounds."""
-    seconds, memory = min(measure(command) for _ in range(3))
+    seconds, processor, memory = min(measure(command) for _ in range(3))
     words = [word for word in command[1:] if "/" not in word and not word.endswith("heaptide") and word != "-o"]
     verdict = "" if seconds < bound and memory < MEMORY else f"   more than {bound} s or {MEMORY // MIB} MiB"
-    print(f"{' '.join(words):24} {seconds:6.2f} s {memory / MIB:6.0f} MiB{verdict}")
+    print(f"{' '.join(words):24} {seconds:6.2f} s ({processor:.2f} s on processors) {memory / MIB:6.0f} MiB{verdict}")
     return not verdict
 
 
@@ -44,7 +44,7 @@ def measure(command):
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         sys.exit(f"{command} exited with {child.returncode}")
-    return time.monotonic() - start, used.ru_maxrss * 1024
+    return time.monotonic() - start, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024
 
 
 if __name__ == "__main__":

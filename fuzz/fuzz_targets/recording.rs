@@ -90,6 +90,7 @@ fn write_good(path: &Path) -> Result<(), recording::RecordingError> {
                 kind: LifecycleKind::Forked,
             }],
             losses,
+            ..Interval::default()
         };
         writer.append(&interval, std::slice::from_ref(&process), &stacks)?;
     }

@@ -26,6 +26,53 @@ pub struct KernelLayout {
     pub signal_live: u32,
     /// Bytes of unread data in the ring from which on user space is woken.
     pub ring_wake_bytes: u32,
+    /// `sock_common.skc_num`: the local port of a socket. Zero, as in the next two, if the kernel
+    /// does not tell: then what is received is not counted.
+    pub socket_local_port: u32,
+    /// `sock_common.skc_dport`: the remote port, in the order of the network.
+    pub socket_remote_port: u32,
+    /// `unix_sock.addr`: the name of a local socket, which those that were accepted share with the
+    /// one that listens.
+    pub socket_name: u32,
+}
+
+/// How many ports can be looked out for at once.
+pub const MAX_PORTS: u32 = 1024;
+
+/// What is received through a port counts: the value of the map `PORTS`, whose key is
+/// [`PortRole::key`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u32)]
+pub enum PortRole {
+    /// Followed processes listen on it.
+    Served = 0,
+    /// Brokers of messages listen on it, by custom.
+    Broker = 1,
+}
+
+impl PortRole {
+    /// The key of a port in this role.
+    pub const fn key(self, port: u16) -> u32 {
+        ((self as u32) << 16) | port as u32
+    }
+}
+
+/// A receive from a broker with fewer bytes than this is no message: heartbeats, acknowledgements
+/// and answers that say that there is nothing are shorter, jobs with all their names longer.
+pub const LEAST_MESSAGE: u64 = 64;
+
+/// What came to a process through its sockets.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C)]
+pub struct Traffic {
+    /// Connections accepted.
+    pub accepts: u64,
+    /// How often something was received on connections that were accepted …
+    pub receives: u64,
+    /// … and how many bytes that were.
+    pub received_bytes: u64,
+    /// How often something long enough was received from a broker.
+    pub messages: u64,
 }
 
 /// A followed process: the value of the map `PROCESSES`, whose key is the pid.
@@ -46,6 +93,8 @@ pub struct ProcessConfig {
     pub wants_all_stacks: u64,
     /// What was spent on the process, by [`Cause`]; the kernel half counts.
     pub spent: [Spent; Cause::COUNT],
+    /// What came to it; the kernel half counts.
+    pub traffic: Traffic,
 }
 
 impl ProcessConfig {
@@ -82,7 +131,7 @@ pub enum Cause {
     Blocks = 1,
     /// A probe where pymalloc takes pools or arenas.
     Pools = 2,
-    /// A probe where pymalloc hands out blocks.
+    /// A probe where pymalloc or mimalloc hands out blocks.
     Objects = 3,
 }
 
@@ -203,7 +252,7 @@ impl PoolCookie {
     }
 }
 
-/// The cookie of a probe where pymalloc hands out a block.
+/// The cookie of a probe where pymalloc or mimalloc hands out a block.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ObjectCookie {
     /// At the branch that finds out whether a pool has a free block. This register holds the pool,
@@ -215,22 +264,52 @@ pub enum ObjectCookie {
     },
     /// At the branch where pymalloc has just taken a pool, of which it hands out the first block.
     NewPool(PoolCookie),
+    /// At the branch where mimalloc finds out whether a page has a free block.
+    Page(PageCookie),
+}
+
+/// Where things are while mimalloc looks for a free block in a page.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PageCookie {
+    /// The register that holds the block, or zero if there is none.
+    pub block: u8,
+    /// The register that holds the page's address.
+    pub page: u8,
+    /// Page: how many bytes a block has, in 32 bits.
+    pub block_size: u8,
 }
 
 impl ObjectCookie {
-    /// What tells the two apart.
+    /// What tells them apart.
     const NEW_POOL: u64 = 1 << 32;
+    const PAGE: u64 = 1 << 33;
 
     /// The cookie as the kernel carries it.
     pub const fn to_wire(self) -> u64 {
         match self {
             Self::Pop { pool } => pool as u64,
             Self::NewPool(cookie) => cookie.to_wire() | Self::NEW_POOL,
+            Self::Page(cookie) => {
+                let PageCookie {
+                    block,
+                    page,
+                    block_size,
+                } = cookie;
+                (block as u64) | (page as u64) << 8 | (block_size as u64) << 16 | Self::PAGE
+            }
         }
     }
 
     /// The cookie as it was.
     pub const fn from_wire(raw: u64) -> Self {
+        if raw & Self::PAGE != 0 {
+            let [block, page, block_size, ..] = raw.to_le_bytes();
+            return Self::Page(PageCookie {
+                block,
+                page,
+                block_size,
+            });
+        }
         let cookie = PoolCookie::from_wire(raw);
         if raw & Self::NEW_POOL == 0 {
             Self::Pop { pool: cookie.pool }
@@ -268,7 +347,7 @@ pub struct PoolHeader {
 pub const SIZE_CLASSES: u32 = 32;
 
 const _: () = assert!(size_of::<PoolHeader>() == 48);
-const _: () = assert!(size_of::<ProcessConfig>() == 136);
+const _: () = assert!(size_of::<ProcessConfig>() == 168);
 const _: () = assert!(size_of::<ThreadSlot>() == 48);
 
 #[cfg(feature = "user")]
@@ -303,8 +382,20 @@ mod tests {
     }
 
     #[test]
-    fn a_pop_is_told_from_a_new_pool() {
+    fn ports_differ_by_their_roles() {
+        assert_eq!(PortRole::Served.key(6379), 6379);
+        assert_eq!(PortRole::Broker.key(6379), 0x1_0000 + 6379);
+    }
+
+    #[test]
+    fn pops_pages_and_new_pools_are_told_apart() {
         let cookie = ObjectCookie::Pop { pool: 15 };
+        assert_eq!(ObjectCookie::from_wire(cookie.to_wire()), cookie);
+        let cookie = ObjectCookie::Page(PageCookie {
+            block: 15,
+            page: 3,
+            block_size: 40,
+        });
         assert_eq!(ObjectCookie::from_wire(cookie.to_wire()), cookie);
     }
 }

@@ -34,8 +34,8 @@ pub enum EventKind {
     Execed = 10,
     /// Plain. The last thread of the process ended.
     Exited = 11,
-    /// Plain. Pymalloc hands out the block at `address`, or zero if that is not known; `detail` is
-    /// the size class.
+    /// Plain. The block at `address`, or zero if that is not known, is handed out: by pymalloc, and
+    /// `detail` is the size class, or by mimalloc, and `size` is not zero.
     ObjectTaken = 12,
     /// The same with stack.
     ObjectSampled = 13,

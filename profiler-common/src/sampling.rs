@@ -19,6 +19,18 @@ pub const PROBABILITIES: [f64; SIZE_CLASSES as usize] = probabilities();
 /// The same, as the limit below which a random number of 32 bits has to lie.
 const LIMITS: [u32; SIZE_CLASSES as usize] = limits();
 
+/// Whether the stack of a block of this size is looked at, by a random number: beyond pymalloc's
+/// size classes it always is.
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "the verifier follows one function, not calls"
+)]
+pub fn is_size_drawn(bytes: u32, random: u32) -> bool {
+    let class = bytes.saturating_sub(1) / CLASS_BYTES;
+    class >= SIZE_CLASSES || is_drawn(class, random)
+}
+
 /// Whether the stack of an object of this class is looked at, by a random number.
 #[inline(always)]
 #[expect(
@@ -26,8 +38,10 @@ const LIMITS: [u32; SIZE_CLASSES as usize] = limits();
     reason = "the verifier follows one function, not calls"
 )]
 pub fn is_drawn(size_class: u32, random: u32) -> bool {
-    // The mask keeps the verifier from asking.
-    random <= LIMITS[(size_class & (SIZE_CLASSES - 1)) as usize]
+    // The mask keeps the verifier from asking; and the compiler, which may know that it changes
+    // nothing, from leaving it out.
+    let class = core::hint::black_box(size_class) & (SIZE_CLASSES - 1);
+    random <= LIMITS[class as usize]
 }
 
 const fn probabilities() -> [f64; SIZE_CLASSES as usize] {
@@ -74,6 +88,16 @@ mod tests {
             let bytes = f64::from(class * CLASS_BYTES);
             let expected = 1.0 - (-bytes / f64::from(MEAN_BYTES)).exp();
             assert!((probability - expected).abs() < 1e-12, "{bytes} bytes");
+        }
+    }
+
+    #[test]
+    fn sizes_are_drawn_as_their_classes_are() {
+        for random in (0..1 << 10).map(|number| number << 22) {
+            for (bytes, class) in [(1, 0), (8, 0), (16, 0), (17, 1), (512, 31)] {
+                assert_eq!(is_size_drawn(bytes, random), is_drawn(class, random));
+            }
+            assert!(is_size_drawn(513, random) && is_size_drawn(u32::MAX, random));
         }
     }
 

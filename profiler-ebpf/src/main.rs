@@ -39,6 +39,7 @@ mod objects;
 mod process;
 mod registers;
 mod send;
+mod traffic;
 
 /// Raw tracepoint `sched_process_fork`.
 #[raw_tracepoint]
@@ -65,6 +66,20 @@ pub fn process_exited(context: RawTracePointContext) -> i32 {
 #[tracepoint]
 pub fn address_space_changed(context: TracePointContext) -> u32 {
     mapping::changed(&context);
+    0
+}
+
+/// Tracepoints `syscalls:sys_exit_accept` and `…_accept4`.
+#[tracepoint]
+pub fn connection_accepted(context: TracePointContext) -> u32 {
+    traffic::accepted(&context);
+    0
+}
+
+/// Tracepoint `sock:sock_recv_length`.
+#[tracepoint]
+pub fn data_received(context: TracePointContext) -> u32 {
+    traffic::received(&context);
     0
 }
 

@@ -5,7 +5,7 @@ use aya_ebpf::{
     maps::{HashMap, PerCpuArray, RingBuf},
 };
 use profiler_common::{
-    config::{KernelLayout, MAX_PROCESSES, MAX_THREADS, ProcessConfig, ThreadSlot},
+    config::{KernelLayout, MAX_PORTS, MAX_PROCESSES, MAX_THREADS, ProcessConfig, ThreadSlot},
     loss::Loss,
 };
 
@@ -19,6 +19,10 @@ pub(crate) static PROCESSES: HashMap<u32, ProcessConfig> =
 /// written in place after that: a hot probe that inserts into a shared map can lock up a host.
 #[map]
 pub(crate) static THREADS: HashMap<u32, ThreadSlot> = HashMap::with_max_entries(MAX_THREADS, 0);
+
+/// The ports through which what is received counts. User space inserts them.
+#[map]
+pub(crate) static PORTS: HashMap<u32, u32> = HashMap::with_max_entries(MAX_PORTS, 0);
 
 /// The way to user space. The loader sets the real size.
 #[map]
@@ -38,6 +42,9 @@ static KERNEL: KernelLayout = KernelLayout {
     task_thread_pointer: 0,
     signal_live: 0,
     ring_wake_bytes: 0,
+    socket_local_port: 0,
+    socket_remote_port: 0,
+    socket_name: 0,
 };
 
 /// Where things are in this kernel's structures.

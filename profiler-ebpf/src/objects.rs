@@ -1,4 +1,4 @@
-//! The probes of small objects: where pymalloc hands out a block of a pool.
+//! The probes of objects: where pymalloc hands out a block of a pool, or mimalloc one of a page.
 
 use aya_ebpf::{
     EbpfContext as _,
@@ -8,11 +8,11 @@ use aya_ebpf::{
 };
 use profiler_common::{
     config::{
-        Cause, ObjectCookie, PoolCookie, PoolHeader, ProcessConfig, SIZE_CLASSES, SizeClassPlace,
-        UNKNOWN_SIZE_CLASS,
+        Cause, ObjectCookie, PageCookie, PoolCookie, PoolHeader, ProcessConfig, SIZE_CLASSES,
+        SizeClassPlace, UNKNOWN_SIZE_CLASS,
     },
     event::EventKind,
-    sampling::is_drawn,
+    sampling::{is_drawn, is_size_drawn},
 };
 
 use crate::{
@@ -27,9 +27,11 @@ struct Object {
     /// Zero if it is not known.
     address: u64,
     size_class: u32,
+    /// Bytes, where the allocator has no size classes that have numbers; else zero.
+    size: u32,
 }
 
-/// Pymalloc is about to hand out a block.
+/// Pymalloc or mimalloc is about to hand out a block.
 #[inline(always)]
 pub(crate) fn taken(context: &ProbeContext) {
     // SAFETY: the context is this program's own, and every probe is attached with a cookie.
@@ -40,6 +42,7 @@ pub(crate) fn taken(context: &ProbeContext) {
         let object = match ObjectCookie::from_wire(cookie) {
             ObjectCookie::Pop { pool } => popped(by_number(registers, pool)),
             ObjectCookie::NewPool(cookie) => Some(first_of_pool(registers, cookie)),
+            ObjectCookie::Page(cookie) => first_of_page(registers, cookie),
         };
         if let Some(object) = object {
             send(&object, config);
@@ -55,12 +58,14 @@ fn popped(pool: u64) -> Option<Object> {
         return Some(Object {
             address: 0,
             size_class: UNKNOWN_SIZE_CLASS,
+            size: 0,
         });
     };
     let is_head = header.next_pool == pool;
     (!is_head).then_some(Object {
         address: header.free_block,
         size_class: header.size_class,
+        size: 0,
     })
 }
 
@@ -82,25 +87,46 @@ fn first_of_pool(registers: &pt_regs, cookie: PoolCookie) -> Object {
     Object {
         address,
         size_class,
+        size: 0,
     }
+}
+
+/// The first free block of a page, unless it has none: then another place is come to, with a page
+/// that has.
+#[inline(always)]
+fn first_of_page(registers: &pt_regs, cookie: PageCookie) -> Option<Object> {
+    let address = by_number(registers, cookie.block);
+    let size_at = by_number(registers, cookie.page) + u64::from(cookie.block_size);
+    (address != 0).then(|| Object {
+        address,
+        size_class: UNKNOWN_SIZE_CLASS,
+        size: read_user::<u32>(size_at).unwrap_or(0),
+    })
 }
 
 #[inline(always)]
 fn send(object: &Object, config: &ProcessConfig) {
-    let is_sampled = config.wants_all_stacks != 0
-        || object.size_class >= SIZE_CLASSES
-        // SAFETY: the helper has no preconditions.
-        || is_drawn(object.size_class, unsafe { bpf_get_prandom_u32() });
+    let is_sampled = config.wants_all_stacks != 0 || is_drawn_now(object);
     let kind = if is_sampled {
         EventKind::ObjectSampled
     } else {
         EventKind::ObjectTaken
     };
-    let mut message = Message::new(kind, object.address, 0);
+    let mut message = Message::new(kind, object.address, object.size.into());
     message.detail = object.size_class;
     if is_sampled {
         send_with_stack(&message, config);
     } else {
         send_plain(&message, Wake::WhenFull);
     }
+}
+
+#[inline(always)]
+fn is_drawn_now(object: &Object) -> bool {
+    // SAFETY: the helper has no preconditions.
+    let random = unsafe { bpf_get_prandom_u32() };
+    if object.size > 0 {
+        return is_size_drawn(object.size, random);
+    }
+    object.size_class >= SIZE_CLASSES || is_drawn(object.size_class, random)
 }

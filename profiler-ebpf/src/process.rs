@@ -12,6 +12,15 @@ const LONGEST_RUN_NS: u64 = 20_000;
 /// that it took.
 #[inline(always)]
 pub(crate) fn for_followed(cause: Cause, handle: impl FnOnce(&ProcessConfig)) {
+    for_followed_entry(cause, |config, _entry| handle(config));
+}
+
+/// The same, for what counts in the entry of the process itself.
+#[inline(always)]
+pub(crate) fn for_followed_entry(
+    cause: Cause,
+    handle: impl FnOnce(&ProcessConfig, *mut ProcessConfig),
+) {
     let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
     let Some(config) = PROCESSES.get_ptr_mut(&pid) else {
         return;
@@ -25,7 +34,7 @@ pub(crate) fn for_followed(cause: Cause, handle: impl FnOnce(&ProcessConfig)) {
     }
     // SAFETY: the helper has no preconditions.
     let start = unsafe { bpf_ktime_get_ns() };
-    handle(shared);
+    handle(shared, config);
     // SAFETY: as above.
     let end = unsafe { bpf_ktime_get_ns() };
     // SAFETY: the fields are aligned words inside the entry, which outlives the program.
@@ -44,7 +53,7 @@ pub(crate) fn for_followed(cause: Cause, handle: impl FnOnce(&ProcessConfig)) {
 ///
 /// `word` must point to an aligned word of a live map entry.
 #[inline(always)]
-unsafe fn atomic_add(word: *mut u64, amount: u64) {
+pub(crate) unsafe fn atomic_add(word: *mut u64, amount: u64) {
     #[cfg(target_arch = "bpf")]
     // SAFETY: the caller answers for `word`; the instruction touches nothing else.
     unsafe {

@@ -1,5 +1,6 @@
 //! Writes a made-up recording of ten minutes with 100,000 stacks, to see how long reports of it
-//! take: `made_recording FILE SEED`. Another seed makes another run of the same program.
+//! take: `made_recording FILE SEED [lines]`. Another seed makes another run of the same program;
+//! with `lines`, each of 100,000 stacks ends in a line of its own.
 
 use std::{env, path::PathBuf, time::Duration};
 
@@ -34,11 +35,12 @@ impl Chance {
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = env::args().skip(1);
-    let usage = "made_recording FILE SEED";
+    let usage = "made_recording FILE SEED [lines]";
     let path = PathBuf::from(arguments.next().context(usage)?);
     let seed: u64 = arguments.next().context(usage)?.parse()?;
     // The program is the same whatever the seed is.
-    let table = stacks(&mut Chance(0x9e37_79b9));
+    let has_lines = arguments.next().is_some_and(|word| word == "lines");
+    let table = stacks(&mut Chance(0x9e37_79b9), has_lines);
     let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let mut facts = Facts {
         heaptide: env!("CARGO_PKG_VERSION").to_owned(),
@@ -60,22 +62,18 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// A tree of calls with so many stacks, most of them deep.
-fn stacks(chance: &mut Chance) -> StackTable {
+fn stacks(chance: &mut Chance, has_lines: bool) -> StackTable {
     let mut table = StackTable::default();
     let frames: Vec<FrameId> = (0..FRAMES)
-        .map(|number| {
-            table.intern_frame(&Frame {
-                function: format!("Class{}.method_{number}", number % 700),
-                file: format!(
-                    "/srv/service/package_{}/module_{}.py",
-                    number % 40,
-                    number % 900
-                ),
-                line: number % 3000 + 1,
-            })
-        })
+        .map(|number| table.intern_frame(&frame(number)))
         .collect();
-    while table.stack_count() <= STACKS {
+    let mut lines = 0_usize;
+    while if has_lines {
+        lines
+    } else {
+        table.stack_count()
+    } <= STACKS
+    {
         let depth = chance.below(DEPTH) + 1;
         let mut stack = StackId::ROOT;
         for level in 0..depth {
@@ -83,8 +81,26 @@ fn stacks(chance: &mut Chance) -> StackTable {
             let choice = (chance.below(2 + 3 * level) * 131 + level * 977) % FRAMES;
             stack = table.intern_call(stack, frames[choice as usize]);
         }
+        if has_lines {
+            let own = FRAMES + u32::try_from(lines).unwrap_or_default();
+            let own = table.intern_frame(&frame(own));
+            table.intern_call(stack, own);
+        }
+        lines += 1;
     }
     table
+}
+
+fn frame(number: u32) -> Frame {
+    Frame {
+        function: format!("Class{}.method_{number}", number % 700),
+        file: format!(
+            "/srv/service/package_{}/module_{}.py",
+            number % 40,
+            number % 900
+        ),
+        line: number % 3000 + 1,
+    }
 }
 
 fn process() -> ProcessRecord {

@@ -1,6 +1,8 @@
 //! What all tests need: a program under test, heaptide beside it, and what this host can do.
 
+pub(crate) mod browser;
 pub(crate) mod disk;
+pub(crate) mod golden;
 pub(crate) mod heaptide;
 pub(crate) mod host;
 pub(crate) mod kernel;

@@ -10,16 +10,24 @@ use super::{heaptide::heaptide, program::Place};
 #[derive(Debug, Deserialize)]
 pub(crate) struct Report {
     pub(crate) recording: Recording,
+    pub(crate) group: Verdict,
     pub(crate) losses: Vec<Loss>,
     pub(crate) processes: Vec<Process>,
     pub(crate) totals: Totals,
     pub(crate) sites: Vec<Site>,
+    pub(crate) copies: Vec<CopySite>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Recording {
     pub(crate) complete: bool,
     pub(crate) notes: Vec<String>,
+}
+
+/// What is thought of all processes together.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Verdict {
+    pub(crate) pattern: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -39,6 +47,60 @@ pub(crate) struct Process {
     pub(crate) ended: Option<f64>,
     pub(crate) retained: Estimate,
     pub(crate) mapped: u64,
+    pub(crate) allocator: Option<Allocator>,
+    pub(crate) sharing: Option<Sharing>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Allocator {
+    pub(crate) python: Option<PythonHeap>,
+    pub(crate) libc: Option<LibcHeap>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct PythonHeap {
+    pub(crate) resident: u64,
+    pub(crate) live: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct LibcHeap {
+    pub(crate) main: Arena,
+    pub(crate) threads: Arena,
+    pub(crate) unseen: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Arena {
+    pub(crate) arenas: u64,
+    pub(crate) held: u64,
+    pub(crate) free: u64,
+    pub(crate) top: u64,
+    pub(crate) returnable: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Sharing {
+    pub(crate) inherited: u64,
+    pub(crate) shared: u64,
+    pub(crate) copied: u64,
+    pub(crate) copied_before: u64,
+    pub(crate) own: u64,
+    pub(crate) causes: Vec<Cause>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Cause {
+    pub(crate) cause: String,
+    pub(crate) bytes: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct CopySite {
+    pub(crate) file: String,
+    pub(crate) line: u32,
+    pub(crate) cause: String,
+    pub(crate) pids: Vec<u32>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -12,7 +12,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::interpreters::{self, memray};
+use crate::{
+    interpreters::{self, environment::ENVIRONMENTS, services},
+    readers,
+};
 
 /// The compiler that aya names as its minimum. An older one, from 1.95 on, builds it all the
 /// same once [`EARLY_FLAGS`] let aya use a feature that was stabilised in between.
@@ -140,13 +143,20 @@ impl Tool {
         self
     }
 
-    /// Tells tests which interpreters there are: this list, and the one with memray.
+    /// Tells tests which interpreters there are: this list, and the environments with packages and
+    /// servers; and where is what reads exports.
     pub(crate) fn with_interpreters(self, list: &str) -> Self {
         let tool = self.hidden_env(interpreters::VARIABLE, list);
-        match memray::program() {
-            Some(program) => tool.hidden_env(memray::VARIABLE, program),
-            None => tool,
-        }
+        let programs = ENVIRONMENTS.iter().filter_map(|environment| {
+            let program = environment.program()?;
+            Some((environment.variable, program))
+        });
+        let others = [
+            (services::VARIABLE, services::program()),
+            (readers::VARIABLE, readers::place()),
+        ];
+        let others = (others.into_iter()).filter_map(|(name, place)| Some((name, place?)));
+        (programs.chain(others)).fold(tool, |tool, (name, value)| tool.hidden_env(name, value))
     }
 
     /// Runs the program in this folder.

@@ -9,6 +9,7 @@ mod exec;
 mod interpreters;
 mod layouts;
 mod packages;
+mod readers;
 mod test;
 mod tidy;
 

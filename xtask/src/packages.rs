@@ -12,6 +12,18 @@ pub(crate) struct Package {
     pub(crate) file: &'static str,
 }
 
+/// A browser for pages and drawings, and what drives it.
+pub(crate) const BROWSER: [Package; 2] = [
+    Package {
+        name: "chromium",
+        file: "/usr/bin/chromium",
+    },
+    Package {
+        name: "chromium-driver",
+        file: "/usr/bin/chromedriver",
+    },
+];
+
 /// Sees to it that the packages are there: names those that are missing, and installs them if
 /// that is wanted and possible.
 pub(crate) fn require(packages: &[Package], what_for: &str, may_install: bool) -> Result<()> {

@@ -9,11 +9,12 @@ use crate::{
     build_ebpf, ci,
     exec::{Tool, heaptide, say, target},
     interpreters::{self, Which},
-    packages::{Package, require},
+    packages::{BROWSER, Package, require},
+    readers,
 };
 
 /// What the tests need beside the toolchain of the kernel half, which `build-ebpf` knows.
-const PACKAGES: [Package; 9] = [
+const PACKAGES: [Package; 13] = [
     // A C compiler, for SQLite and for the headers of interpreters.
     Package {
         name: "gcc",
@@ -48,6 +49,15 @@ const PACKAGES: [Package; 9] = [
         name: "pypy3",
         file: "/usr/bin/pypy3",
     },
+    // A server that embeds CPython, in a library that is built with PGO but without LTO.
+    Package {
+        name: "uwsgi-core",
+        file: "/usr/bin/uwsgi-core",
+    },
+    Package {
+        name: "uwsgi-plugin-python3",
+        file: "/usr/lib/uwsgi/plugins/python3_plugin.so",
+    },
     // Allocators that stand in front of the C library's.
     Package {
         name: "libjemalloc2",
@@ -56,6 +66,16 @@ const PACKAGES: [Package; 9] = [
     Package {
         name: "libmimalloc2.0",
         file: "/usr/lib/x86_64-linux-gnu/libmimalloc.so.2",
+    },
+    // `go tool pprof`, which reads an export.
+    Package {
+        name: "golang-go",
+        file: "/usr/bin/go",
+    },
+    // Gets the schema of another export.
+    Package {
+        name: "npm",
+        file: "/usr/bin/npm",
     },
 ];
 
@@ -97,6 +117,7 @@ pub(crate) fn run(options: &Options, is_strict: bool) -> Result<()> {
 /// Everything that CI runs. What the tests found is printed last.
 pub(crate) fn all(which: Which, is_strict: bool) -> Result<()> {
     require(&PACKAGES, "testing", true)?;
+    require(&BROWSER, "testing pages", true)?;
     let list = interpreters::prepare(which, is_strict)?;
     ci::check(is_strict)?;
     unit(&list)?;
@@ -121,6 +142,8 @@ fn unit(list: &str) -> Result<()> {
 /// Tests the binary with a kernel half that was built just now.
 fn integration(which: Which, list: &str, is_strict: bool) -> Result<()> {
     require(&PACKAGES, "testing", true)?;
+    readers::prepare(is_strict)?;
+    require(&BROWSER, "testing pages", true)?;
     let tests = Tool::cargo("test")?
         .args(["--package", "integration-tests", "--", "--test-threads=1"])
         .with_interpreters(&interpreters::live(which, list))

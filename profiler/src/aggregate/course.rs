@@ -2,16 +2,16 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{estimate::as_float, selection::Part};
-use crate::profile::{Census, Metered, ProcessKey};
+use super::{Aged, estimate::as_float, selection::Part};
+use crate::profile::{Census, Metered, ProcessKey, SocketCensus};
 
 /// The course of a process.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Course {
     /// Its sizes, in the order of time.
     pub moments: Vec<Moment>,
-    /// What is left at the end: when it was got, and how many bytes. Empty if nothing tells.
-    pub left: Vec<(Duration, u64)>,
+    /// What its lines retain, by when it was got. Empty if nothing tells.
+    pub left: Vec<Aged>,
 }
 
 /// A process at one moment. What the kernel did not tell is `None`.
@@ -27,6 +27,8 @@ pub struct Moment {
     pub uss: Option<u64>,
     /// Anonymous resident bytes.
     pub anonymous: Option<u64>,
+    /// Bytes swapped out.
+    pub swap: Option<u64>,
     /// Bytes in small blocks that Python's allocator has handed out.
     pub small: Option<u64>,
     /// Bytes that Python's allocator holds for small blocks.
@@ -37,30 +39,27 @@ pub struct Moment {
     pub cpu: Duration,
     /// How many threads it has.
     pub threads: u32,
+    /// What it has open, and what has come to it since the start of the part.
+    pub sockets: SocketCensus,
+}
+
+impl Course {
+    /// What has come to it in all, and what it had open at the end.
+    pub fn sockets(&self) -> SocketCensus {
+        let last = self.moments.last();
+        last.map(|moment| moment.sockets).unwrap_or_default()
+    }
 }
 
 /// The courses of all processes, by the number of their keys.
 pub(super) fn courses(part: &Part<'_>, censuses: &[Vec<&Census>]) -> Vec<Course> {
     let large = net_of_large(part);
-    let mut courses: Vec<Course> = (ProcessKeys::default().zip(censuses))
+    (ProcessKeys::default().zip(censuses))
         .map(|(key, censuses)| Course {
-            moments: (censuses.iter())
-                .map(|census| moment(census, large_at(large.get(&key), census.time)))
-                .collect(),
+            moments: moments(censuses, large.get(&key), part.start),
             left: Vec::new(),
         })
-        .collect();
-    let mut left: BTreeMap<(ProcessKey, Duration), u64> = BTreeMap::new();
-    for survivor in part.survivors().into_iter().flatten() {
-        let sum = left.entry((survivor.process, survivor.born)).or_default();
-        *sum = sum.saturating_add(survivor.bytes);
-    }
-    for ((process, born), bytes) in left {
-        if let Some(course) = courses.get_mut(process.0 as usize) {
-            course.left.push((born, bytes));
-        }
-    }
-    courses
+        .collect()
 }
 
 /// All keys, from the first on.
@@ -77,6 +76,37 @@ impl Iterator for ProcessKeys {
     }
 }
 
+fn moments(
+    censuses: &[&Census],
+    large: Option<&Vec<(Duration, f64)>>,
+    start: Duration,
+) -> Vec<Moment> {
+    // What came before the part is none of it; what came before the first census of a process that
+    // was met later is.
+    let first = censuses.first().filter(|it| it.time <= start);
+    let before = first.map(|census| census.sockets).unwrap_or_default();
+    (censuses.iter())
+        .map(|census| Moment {
+            sockets: since(before, census.sockets),
+            ..moment(census, large_at(large, census.time))
+        })
+        .collect()
+}
+
+/// What has come since an earlier time.
+fn since(earlier: SocketCensus, now: SocketCensus) -> SocketCensus {
+    let more = |earlier: Option<u64>, now: Option<u64>| {
+        now.map(|now| now.saturating_sub(earlier.unwrap_or(0)))
+    };
+    SocketCensus {
+        accepts: more(earlier.accepts, now.accepts),
+        receives: more(earlier.receives, now.receives),
+        received_bytes: more(earlier.received_bytes, now.received_bytes),
+        messages: more(earlier.messages, now.messages),
+        ..now
+    }
+}
+
 fn moment(census: &Census, large: f64) -> Moment {
     Moment {
         time: census.time,
@@ -84,11 +114,13 @@ fn moment(census: &Census, large: f64) -> Moment {
         pss: census.pss,
         uss: census.uss,
         anonymous: census.anonymous,
+        swap: census.swap,
         small: census.pymalloc_live,
         reserved: census.pymalloc_arenas,
         large,
         cpu: census.cpu.saturating_sub(census.probe_cost),
         threads: census.threads,
+        sockets: census.sockets,
     }
 }
 
@@ -129,7 +161,7 @@ mod tests {
         super::{Findings, Selection, findings, test_data::*},
         *,
     };
-    use crate::profile::{Recorded, Survivor};
+    use crate::profile::Recorded;
 
     fn all(recorded: &Recorded) -> Findings {
         findings(recorded, &Selection::default())
@@ -150,6 +182,35 @@ mod tests {
     }
 
     #[test]
+    fn what_came_before_a_part_is_none_of_it() {
+        let mut recorded = recorded(10);
+        for (second, interval) in (1..).zip(&mut recorded.intervals) {
+            interval.censuses[0].sockets = SocketCensus {
+                descriptors: Some(5),
+                accepts: Some(10 * second),
+                ..SocketCensus::default()
+            };
+        }
+        let of = |from| {
+            let selection = Selection {
+                from,
+                ..Selection::default()
+            };
+            let found = findings(&recorded, &selection);
+            let course = &found.processes[0].course;
+            (
+                course.sockets(),
+                found.rounds.last().unwrap().sockets.accepts,
+            )
+        };
+        let (all, together) = of(None);
+        assert_eq!((all.accepts, together), (Some(100), Some(100)));
+        let (late, together) = of(Some(Duration::from_secs(4)));
+        assert_eq!((late.accepts, together), (Some(60), Some(60)));
+        assert_eq!((late.descriptors, late.receives), (Some(5), None));
+    }
+
+    #[test]
     fn probes_are_none_of_its_activity() {
         let mut recorded = recorded(2);
         let census = &mut recorded.intervals[1].censuses[0];
@@ -157,23 +218,5 @@ mod tests {
         census.probe_cost = Duration::from_millis(300);
         let course = all(&recorded).processes.remove(0).course;
         assert_eq!(course.moments[1].cpu, Duration::from_millis(700));
-    }
-
-    #[test]
-    fn what_is_left_is_known_by_its_age() {
-        let mut recorded = recorded(10);
-        let line = stack(&mut recorded, &["line"]);
-        let survivor = |born, bytes| Survivor {
-            process: ProcessKey(0),
-            stack: line,
-            meter: Metered::Block,
-            born: Duration::from_secs(born),
-            bytes,
-            count: 1,
-        };
-        recorded.survivors = vec![survivor(7, 5), survivor(2, 3), survivor(7, 6)];
-        let course = all(&recorded).processes.remove(0).course;
-        let left = [(2, 3), (7, 11)].map(|(born, bytes)| (Duration::from_secs(born), bytes));
-        assert_eq!(course.left, left);
     }
 }

@@ -1,9 +1,9 @@
 //! Which windows count as one when estimates are compared with one another: those of an interval.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, rc::Rc};
 
-use super::selection::Part;
-use crate::profile::{Metered, ProcessKey};
+use super::{doubt::Doubt, selection::Part};
+use crate::profile::{Census, Metered, ProcessKey};
 
 /// The groups of windows of all processes.
 ///
@@ -12,6 +12,8 @@ use crate::profile::{Metered, ProcessKey};
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     by_windows: HashMap<(ProcessKey, WindowKind), Numbers>,
+    /// How far the windows of small objects may be wrong in an interval.
+    doubts: HashMap<(ProcessKey, usize), Doubt>,
 }
 
 /// The numbers of intervals that are groups, ascending.
@@ -57,8 +59,13 @@ impl Groups {
     pub(super) fn new(part: &Part<'_>) -> Self {
         let mut groups = Self::default();
         let mut open = OpenTime::new();
+        let mut last = HashMap::<ProcessKey, &Census>::new();
         for (number, interval) in part.intervals.iter().enumerate() {
             for census in &interval.censuses {
+                if let Some(before) = last.insert(census.process, census) {
+                    let doubt = Doubt::between(before, census);
+                    groups.doubts.insert((census.process, number), doubt);
+                }
                 for (kind, time) in [
                     (WindowKind::Blocks, census.blocks_observed),
                     (WindowKind::Pools, census.pools_observed),
@@ -94,6 +101,17 @@ impl Groups {
         let numbers = &self.by_windows.get(&(process, kind))?.0;
         let place = numbers.partition_point(|number| *number < interval);
         u32::try_from(place.min(numbers.len().checked_sub(1)?)).ok()
+    }
+
+    /// How far each group of a process may be wrong, if this meter counts small objects in windows.
+    pub(super) fn doubts(&self, process: ProcessKey, meter: Metered) -> Rc<[Doubt]> {
+        let kind = WindowKind::of(meter).filter(|kind| *kind == WindowKind::Objects);
+        let numbers = kind.and_then(|kind| self.by_windows.get(&(process, kind)));
+        let numbers = numbers.into_iter().flat_map(|numbers| &numbers.0);
+        numbers
+            .map(|number| self.doubts.get(&(process, *number)).copied())
+            .map(Option::unwrap_or_default)
+            .collect()
     }
 
     /// How many groups a process has.

@@ -25,12 +25,17 @@ const PAUSES_IN_AGE: u32 = 2;
 /// What has just been handed out still shows what was there before.
 const FILLING: u32 = 2;
 
+/// Allocators deal in whole words.
+const WORD_BYTES: u64 = 8;
+
 /// An object that is followed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Object {
     /// The stack that got it.
     pub(super) stack: StackId,
     size_class: SizeClass,
+    /// How large it is, in words.
+    words: u32,
     /// Whether it was only by chance that it was seen.
     is_sampled: bool,
     /// For how many objects it stands.
@@ -91,7 +96,7 @@ impl Object {
     }
 
     fn bytes(&self) -> u64 {
-        u64::from(self.copies) * self.size_class.bytes()
+        u64::from(self.copies) * u64::from(self.words) * WORD_BYTES
     }
 
     /// Takes in what was seen at a time. Whether it is still there.
@@ -133,15 +138,17 @@ impl ObjectBook {
     /// followed if there is room.
     pub(super) fn take(
         &mut self,
-        (address, size_class): SmallBlock,
+        (address, bytes): (u64, u64),
         stack: StackId,
         (weight, draws): (f64, bool),
         now: Duration,
     ) -> (Object, bool) {
+        let size_class = SizeClass::of(bytes);
         let weight = weight * if draws { draw_weight(size_class) } else { 1.0 };
         let object = Object {
             stack,
             size_class,
+            words: u32::try_from(bytes / WORD_BYTES).unwrap_or(u32::MAX),
             is_sampled: weight > 1.0,
             copies: self.share(size_class, weight),
             born: millis(now),
@@ -245,7 +252,8 @@ pub(super) fn millis(time: Duration) -> u32 {
 
 /// For how many objects of its class one stands whose stack was looked at by chance.
 fn draw_weight(size_class: SizeClass) -> f64 {
-    1.0 / PROBABILITIES[size_class.index()]
+    let probability = PROBABILITIES.get(size_class.index());
+    probability.map_or(1.0, |probability| 1.0 / probability)
 }
 
 #[cfg(test)]
@@ -266,7 +274,7 @@ mod tests {
 
     fn take(book: &mut ObjectBook, address: u64, weight: f64) -> Object {
         let (object, has_room) = book.take(
-            (address, class(3)),
+            (address, class(3).bytes()),
             StackId(7),
             (weight, false),
             Duration::ZERO,
@@ -300,15 +308,28 @@ mod tests {
         let mut book = ObjectBook::default();
         let bytes: u64 = (0..1000)
             .map(|address| {
-                let object = book
-                    .take((address, class(0)), StackId(1), (1.0, true), at(0))
-                    .0;
+                let object = book.take((address, 16), StackId(1), (1.0, true), at(0)).0;
                 object.got().bytes_in
             })
             .sum();
         let probability = 1.0 - (-16.0_f64 / 96.0).exp();
         let expected = 16_000.0 / probability;
         assert!((as_float(bytes) - expected).abs() < 32.0, "{bytes}");
+    }
+
+    #[test]
+    fn a_block_counts_with_its_own_size_and_beyond_512_bytes_for_itself() {
+        let mut book = ObjectBook::default();
+        for bytes in [8, 640, 1_003_520, 5 << 30] {
+            let object = book.take((bytes, bytes), StackId(1), (1.0, true), at(0)).0;
+            let weight = if bytes > 512 {
+                1
+            } else {
+                object.got().count_in
+            };
+            assert_eq!(object.got().bytes_in, bytes * weight);
+            assert_eq!(object.meter().is_sampled(), bytes <= 512);
+        }
     }
 
     #[test]

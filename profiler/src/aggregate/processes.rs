@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Course, Estimate, GroupFinding, ProcessFinding, estimate::as_float, selection::Part,
+    Course, Estimate, GroupFinding, Moment, ProcessFinding, estimate::as_float, selection::Part,
     slope::theil_sen,
 };
-use crate::profile::{Census, ProcessKey, ProcessRecord};
+use crate::profile::{Census, ProcessKey, ProcessRecord, SocketCensus};
 
 /// Growth up to this much is noise, of which no share can be explained.
 const NOISE: u64 = 1 << 20;
@@ -52,8 +52,30 @@ pub(super) fn process_finding(
         retained: held.retained,
         explained_growth_percent: size.explained(held.retained),
         live_mappings: held.mapped,
+        allocator: None,
+        sharing: None,
         course,
     }
+}
+
+/// A process of which nothing is known, for tests.
+#[cfg(test)]
+pub(crate) fn bare_process(pid: u32) -> ProcessFinding {
+    let record = ProcessRecord {
+        pid: crate::units::Pid(pid),
+        inner_pid: None,
+        parent: crate::units::Pid(1),
+        command: "gunicorn: worker".to_owned(),
+        python: None,
+        started: Duration::ZERO,
+        ended: None,
+    };
+    process_finding(
+        (ProcessKey(0), &record),
+        &[],
+        Held::default(),
+        Course::default(),
+    )
 }
 
 /// How a size went.
@@ -87,18 +109,12 @@ impl Sizes {
     }
 }
 
-/// The finding about all processes; `censuses` are by the number of the process.
-pub(super) fn group_finding(
-    part: &Part<'_>,
-    censuses: &[Vec<&Census>],
-    held: Estimate,
-) -> GroupFinding {
-    let processes: Vec<_> = part.processes().collect();
-    let rounds = rounds(&processes, censuses);
+/// The finding about all processes.
+pub(super) fn group_finding(part: &Part<'_>, rounds: &[Round], held: Estimate) -> GroupFinding {
     let sizes: Vec<_> = rounds.iter().map(|round| (round.time, round.rss)).collect();
     let size = Sizes::new(&sizes);
     GroupFinding {
-        process_count: processes.len(),
+        process_count: part.processes().count(),
         rss_start: size.start,
         rss_end: size.end,
         rss_peak: size.peak,
@@ -109,50 +125,86 @@ pub(super) fn group_finding(
 }
 
 /// All processes at about one moment.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Round {
-    time: Duration,
-    rss: u64,
-    /// `None` unless it is known of all of them.
-    pss: Option<u64>,
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Round {
+    /// When, from the start of the recording.
+    pub time: Duration,
+    /// How many ran.
+    pub processes: usize,
+    /// The sum of their resident bytes, in which shared pages count for each of their users.
+    pub rss: u64,
+    /// The same with shared pages divided by their users, so that the sum counts each once; `None`
+    /// unless it is known of all of them.
+    pub pss: Option<u64>,
+    /// What has come to all of them until then, those that have ended included, since the start of
+    /// the part; and what those that run have open.
+    pub sockets: SocketCensus,
 }
 
 /// Adds up the sizes of the processes that ran at a moment, each as last measured.
-fn rounds(processes: &[(ProcessKey, &ProcessRecord)], censuses: &[Vec<&Census>]) -> Vec<Round> {
-    let mut all: Vec<_> = (processes.iter())
+pub(super) fn rounds(part: &Part<'_>, courses: &[Course]) -> Vec<Round> {
+    let mut all: Vec<_> = part
+        .processes()
         .flat_map(|(key, record)| {
-            censuses[key.0 as usize]
-                .iter()
-                .map(|census| (*census, record.ended))
+            let moments = courses[key.0 as usize].moments.iter();
+            moments.map(move |moment| (key, moment, record.ended))
         })
         .collect();
-    all.sort_by_key(|(census, _)| (census.time, census.process));
+    all.sort_by_key(|(key, moment, _)| (moment.time, *key));
     let mut rounds = Vec::new();
-    let mut running = BTreeMap::new();
+    let mut running: BTreeMap<ProcessKey, Running> = BTreeMap::new();
+    let mut gone = SocketCensus::default();
     let mut rest = all.as_slice();
-    while let Some((first, _)) = rest.first() {
+    while let Some((_, first, _)) = rest.first() {
         let start = first.time;
-        let length = rest.partition_point(|(census, _)| census.time <= start + ROUND);
+        let length = rest.partition_point(|(_, moment, _)| moment.time <= start + ROUND);
         let (round, later) = rest.split_at(length);
-        for (census, ended) in round {
-            running.insert(
-                census.process,
-                Running::new(census, *ended, running.get(&census.process)),
-            );
+        for (key, moment, ended) in round {
+            let now = Running::new(moment, *ended, running.get(key));
+            running.insert(*key, now);
         }
-        running.retain(|_, running| running.ended.is_none_or(|ended| ended >= start));
+        running.retain(|_, one| {
+            let stays = one.ended.is_none_or(|ended| ended >= start);
+            if !stays {
+                let came = SocketCensus {
+                    descriptors: None,
+                    listeners: None,
+                    ..one.sockets
+                };
+                gone = sum(gone, came);
+            }
+            stays
+        });
         rounds.push(Round {
             time: start,
+            processes: running.len(),
             rss: running
                 .values()
                 .map(|one| one.rss)
                 .fold(0, u64::saturating_add),
             pss: (running.values().map(|one| one.pss))
                 .try_fold(0, |sum: u64, pss| Some(sum.saturating_add(pss?))),
+            sockets: running.values().map(|one| one.sockets).fold(gone, sum),
         });
         rest = later;
     }
     rounds
+}
+
+/// Adds up; what is known of one of two is known.
+fn sum(one: SocketCensus, other: SocketCensus) -> SocketCensus {
+    let add = |one: Option<u64>, other: Option<u64>| match (one, other) {
+        (Some(one), Some(other)) => Some(one.saturating_add(other)),
+        (one, other) => one.or(other),
+    };
+    SocketCensus {
+        descriptors: add(one.descriptors, other.descriptors),
+        listeners: add(one.listeners, other.listeners),
+        accepts: add(one.accepts, other.accepts),
+        receives: add(one.receives, other.receives),
+        received_bytes: add(one.received_bytes, other.received_bytes),
+        messages: add(one.messages, other.messages),
+    }
 }
 
 /// A process as it was last measured.
@@ -160,14 +212,16 @@ fn rounds(processes: &[(ProcessKey, &ProcessRecord)], censuses: &[Vec<&Census>])
 struct Running {
     rss: u64,
     pss: Option<u64>,
+    sockets: SocketCensus,
     ended: Option<Duration>,
 }
 
 impl Running {
-    fn new(census: &Census, ended: Option<Duration>, before: Option<&Self>) -> Self {
+    fn new(moment: &Moment, ended: Option<Duration>, before: Option<&Self>) -> Self {
         Self {
-            rss: census.rss,
-            pss: census.pss.or_else(|| before?.pss),
+            rss: moment.rss,
+            pss: moment.pss.or_else(|| before?.pss),
+            sockets: moment.sockets,
             ended,
         }
     }
@@ -278,6 +332,25 @@ mod tests {
         let sizes = [group.rss_start, group.rss_end, group.rss_peak];
         assert_eq!(sizes, [150, 128, 158].map(|size| Some(size * MIB)));
         assert_eq!(group.pss_end, Some(6 * MIB));
+    }
+
+    #[test]
+    fn what_came_to_those_that_ended_still_counts() {
+        let mut recorded = growing();
+        recorded.processes.push(record(200));
+        recorded.processes[1].ended = Some(Duration::from_millis(5500));
+        census(&mut recorded, 4, 1, MIB);
+        recorded.intervals[4].censuses[1].sockets.accepts = Some(30);
+        for (second, interval) in (1..).zip(&mut recorded.intervals) {
+            interval.censuses[0].sockets.accepts = Some(second);
+            interval.censuses[0].sockets.descriptors = Some(6);
+        }
+        let rounds = all(&recorded).rounds;
+        let accepts: Vec<_> = rounds.iter().map(|it| it.sockets.accepts).collect();
+        assert_eq!((accepts[0], accepts[9]), (Some(1), Some(40)));
+        let counts: Vec<_> = rounds.iter().map(|it| it.processes).collect();
+        assert_eq!(counts, [1, 1, 1, 1, 2, 1, 1, 1, 1, 1]);
+        assert_eq!(rounds[9].sockets.descriptors, Some(6));
     }
 
     #[test]

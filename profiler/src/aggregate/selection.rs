@@ -78,6 +78,11 @@ impl<'a> Part<'a> {
         })
     }
 
+    /// All intervals up to the end of the part.
+    pub(super) fn until_end(&self) -> impl Iterator<Item = &'a Interval> + use<'a> {
+        self.before.iter().chain(self.intervals)
+    }
+
     /// The number of the interval in which something happened.
     pub(super) fn interval_of(&self, time: Duration) -> usize {
         let after = self.intervals.partition_point(|it| it.end <= time);

@@ -3,12 +3,13 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, HashMap},
-    time::Duration,
 };
 
 use super::{
     Metric, Site, Totals,
+    ages::Ages,
     estimate::{Sum, as_float},
+    selection::Part,
     tally::Tally,
 };
 use crate::{
@@ -27,6 +28,7 @@ pub(super) struct Sums {
     allocations: Sum,
     resident: Sum,
     mapped: Sum,
+    ages: Ages,
 }
 
 impl Sums {
@@ -37,6 +39,12 @@ impl Sums {
         tally.add_to(&mut self.allocations, Metric::Allocations);
         tally.add_to(&mut self.resident, Metric::Resident);
         tally.add_to(&mut self.mapped, Metric::Mapped);
+        tally.add_ages_to(&mut self.ages);
+    }
+
+    /// When what is retained was got.
+    pub(super) const fn ages(&self) -> &Ages {
+        &self.ages
     }
 
     /// What they amount to.
@@ -77,7 +85,7 @@ impl Gathered {
         heaviest.map_or(StackId::ROOT, |(stack, _)| *stack)
     }
 
-    fn site(self, frame: Frame, duration: Duration, total: u64) -> Site {
+    fn site(self, frame: Frame, part: &Part<'_>, total: u64) -> Site {
         let Totals {
             retained,
             allocated,
@@ -98,7 +106,8 @@ impl Gathered {
             allocations,
             resident,
             mapped,
-            growth_per_second: ratio(bytes, duration.as_secs_f64()),
+            retained_by_age: self.sums.ages.in_time(part),
+            growth_per_second: ratio(bytes, part.duration().as_secs_f64()),
             share_of_growth_percent: ratio(100.0 * bytes, as_float(total)),
         }
     }
@@ -117,7 +126,7 @@ fn ratio(dividend: f64, divisor: f64) -> f64 {
 pub(super) fn sites(
     recorded: &Recorded,
     tallies: &[Tally],
-    duration: Duration,
+    part: &Part<'_>,
     total: u64,
 ) -> Vec<Site> {
     let mut frames = HashMap::new();
@@ -134,7 +143,7 @@ pub(super) fn sites(
                 || Frame::pseudo(NOWHERE),
                 |id| recorded.stacks.frame(id).clone(),
             );
-            site.site(frame, duration, total)
+            site.site(frame, part, total)
         })
         .filter(is_something)
         .collect();

@@ -72,7 +72,8 @@ impl Windows {
         if let Some(last) = self.recent.back_mut().filter(|_| self.is_open) {
             last.until = last.until.min(at);
             if last.is_sample() {
-                last.weight *= correction.max(1.0);
+                // What was seen stands for itself, whatever it would have been without probes.
+                last.weight = 1.0 + (last.weight - 1.0) * correction.max(1.0);
             }
         }
         self.is_open = false;
@@ -160,7 +161,7 @@ mod tests {
         windows.close(at(300), 2.0);
         assert_eq!(windows.share(at(50)), Some(Share::WHOLE));
         assert_eq!(windows.share(at(150)), None);
-        assert_eq!(windows.share(at(250)).map(|share| share.copies), Some(5));
+        assert_eq!(windows.share(at(250)).map(|share| share.copies), Some(4));
         assert_eq!(windows.share(at(300)), None);
     }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Activity, Pattern, Verdict, advice::next_steps, group::GroupOpinion, opinion::Measures,
-    opinion::Opinion, signals::float, thresholds::MIB,
+    Pattern, Verdict, advice::next_steps, amount::of_traffic, causes, group::GroupOpinion,
+    opinion::Measures, opinion::Opinion, signals::float, thresholds::MIB,
 };
 use crate::{
     aggregate::{Findings, ProcessFinding, Site},
@@ -44,13 +44,15 @@ pub(super) fn of_process(case: &Case<'_>) -> Verdict {
     let site = heaviest(findings, pattern, Some(process.pid));
     let mut evidence = of_measures(pattern, &opinion.measures);
     evidence.extend(of_site(pattern, site, process));
+    evidence.extend(of_allocators(pattern, process));
     let who = format!("process {}", process.pid);
+    let known = of_causes(pattern, findings, &[process]);
     Verdict {
         pattern,
         confidence: opinion.confidence,
-        summary: summary(pattern, &who, &opinion.measures, site),
+        summary: summary(pattern, &who, &opinion.measures, site) + &place(pattern, process),
         evidence,
-        next_steps: steps(pattern, site, &process.command, opinion.longer),
+        next_steps: steps(pattern, site, (&process.command, known), opinion.longer),
         parts: opinion.parts.clone(),
         record_longer: longer(pattern, opinion.longer),
     }
@@ -82,20 +84,30 @@ pub(super) fn of_group(findings: &Findings, opinions: &[Opinion], group: &GroupO
     if is_single {
         evidence.extend(of_measures(pattern, &opinion.measures));
         evidence.extend(of_site(pattern, site, process));
+        evidence.extend(of_allocators(pattern, process));
         evidence.extend(siblings(findings, opinions, group));
     }
+    let concerned = group.concerned.iter();
+    let concerned: Vec<_> = concerned
+        .filter_map(|it| findings.processes.get(*it))
+        .collect();
+    let known = if is_single {
+        of_causes(pattern, findings, &[process])
+    } else {
+        of_causes(pattern, findings, &concerned)
+    };
     let summary = match pattern {
         Pattern::WorkerDuplication | Pattern::WorkerCountStep => {
             evidence.first().cloned().unwrap_or_default()
         }
-        _ => summary(pattern, &who, &opinion.measures, site),
+        _ => summary(pattern, &who, &opinion.measures, site) + &place(pattern, process),
     };
     Verdict {
         pattern,
         confidence: group.confidence,
         summary,
         evidence,
-        next_steps: steps(pattern, site, &process.command, group.longer),
+        next_steps: steps(pattern, site, (&process.command, known), group.longer),
         parts: group.parts.clone(),
         record_longer: longer(pattern, group.longer),
     }
@@ -107,7 +119,7 @@ fn nothing_known(group: &GroupOpinion) -> Verdict {
         confidence: 0.0,
         summary: "nothing tells how large the processes were".to_owned(),
         evidence: vec!["nothing tells how large the processes were".to_owned()],
-        next_steps: steps(Pattern::Undecided, None, "", group.longer),
+        next_steps: steps(Pattern::Undecided, None, ("", Vec::new()), group.longer),
         parts: Vec::new(),
         record_longer: longer(Pattern::Undecided, group.longer),
     }
@@ -118,15 +130,63 @@ fn longer(pattern: Pattern, seconds: f64) -> Option<Duration> {
     (pattern == Pattern::Undecided).then(|| Duration::from_secs_f64(seconds))
 }
 
-fn steps(pattern: Pattern, site: Option<&Site>, command: &str, more: f64) -> Vec<String> {
+/// What to do; `known` is what follows from measured causes, and takes the place of what helps in
+/// general.
+fn steps(
+    pattern: Pattern,
+    site: Option<&Site>,
+    (command, known): (&str, Vec<String>),
+    more: f64,
+) -> Vec<String> {
     let name = site.map(name);
-    let mut steps = next_steps(pattern, name.as_deref(), command);
+    let mut steps = if known.is_empty() {
+        next_steps(pattern, name.as_deref(), command)
+    } else {
+        known
+    };
     let more = longer(pattern, more).map(|more| {
         let more = human_duration(more);
         format!("record for {more} longer, through busy and quiet times if there are both")
     });
     steps.extend(more);
     steps
+}
+
+/// What allocators keep, if that is the pattern.
+fn of_allocators(pattern: Pattern, process: &ProcessFinding) -> Vec<String> {
+    let found = process.allocator.as_ref();
+    let found = found.filter(|_| pattern == Pattern::AllocatorRetention);
+    found
+        .map(|it| causes::of_allocators(&it.end))
+        .unwrap_or_default()
+}
+
+/// Where most of what allocators keep is, if that is the pattern.
+fn place(pattern: Pattern, process: &ProcessFinding) -> String {
+    let found = process.allocator.as_ref();
+    let found = found.filter(|_| pattern == Pattern::AllocatorRetention);
+    let places = found.map(|it| causes::places(&it.end)).unwrap_or_default();
+    match places.as_slice() {
+        [] => String::new(),
+        [(_, only)] => format!(", {only}"),
+        [(_, most), ..] => format!(", most of it {most}"),
+    }
+}
+
+/// What follows from measured causes.
+fn of_causes(pattern: Pattern, findings: &Findings, them: &[&ProcessFinding]) -> Vec<String> {
+    match pattern {
+        Pattern::AllocatorRetention => {
+            let first = them.first().and_then(|it| it.allocator.as_ref());
+            first
+                .map(|it| causes::allocator_steps(&it.end))
+                .unwrap_or_default()
+        }
+        Pattern::WorkerDuplication | Pattern::WorkerCountStep => {
+            causes::sharing_steps(them, &findings.copies)
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// The site that matters most to a pattern.
@@ -158,7 +218,7 @@ fn name(site: &Site) -> String {
     clippy::cast_sign_loss,
     reason = "three digits are printed, and casts of floats saturate"
 )]
-fn size(bytes: f64) -> Bytes {
+pub(super) fn size(bytes: f64) -> Bytes {
     Bytes(bytes.abs().round() as u64)
 }
 
@@ -232,18 +292,20 @@ fn of_measures(pattern: Pattern, it: &Measures) -> Vec<String> {
     if let Some(rhythm) = &it.rhythm {
         evidence.push(format!(
             "by {} it was quiet for {} and grew {} then; busy for {}, growing {}",
-            Activity::ProcessorTime.describe(),
+            it.activity.describe(),
             seconds(rhythm.quiet_seconds),
             per_minute(rhythm.quiet_rate),
             seconds(rhythm.busy_seconds),
             per_minute(rhythm.busy_rate),
         ));
     }
+    evidence.extend(of_traffic(pattern, it));
     let is_growth = matches!(pattern, Pattern::RetainedGrowth | Pattern::CacheFill);
     if let Some(shape) = it.shape.filter(|_| is_growth && it.rhythm.is_none()) {
         evidence.push(format!(
-            "its processor time had no quiet phases; in the last third it grew {:.0}% as fast as \
-             in the first",
+            "by {} it had no quiet phases; in the last third it grew {:.0}% as fast as in the \
+             first",
+            it.activity.describe(),
             100.0 * shape.late.max(0.0)
         ));
         if pattern == Pattern::CacheFill {
@@ -285,7 +347,7 @@ fn of_heap(pattern: Pattern, it: &Measures) -> Vec<String> {
     }
     if pattern == Pattern::AllocatorRetention && it.unused > 0.0 {
         evidence.push(format!(
-            "Python's allocator holds {} more than it has handed out",
+            "allocators hold {} more than they have handed out",
             size(it.unused)
         ));
     }
@@ -339,29 +401,36 @@ fn of_fleet(pattern: Pattern, findings: &Findings, group: &GroupOpinion) -> Vec<
     };
     let (private, resident) = (of_all(|it| it.uss_end), of_all(|it| it.rss_end));
     let each = private / float(count.max(1) as u64);
+    let concerned = group.concerned.iter().map(|it| &findings.processes[*it]);
+    let shared = causes::of_sharing(&concerned.collect::<Vec<_>>(), &findings.copies);
     match pattern {
-        Pattern::WorkerDuplication => vec![
-            format!(
-                "{count} workers are steady, but each has {} of its own, {} in all",
-                size(each),
-                size(private)
-            ),
-            format!(
-                "{:.0}% of what is resident in them is private; the rest is shared",
-                100.0 * private / resident.max(1.0)
-            ),
-            format!("a further worker would cost about {}", size(each)),
-        ],
+        Pattern::WorkerDuplication => [
+            vec![
+                format!(
+                    "{count} workers are steady, but each has {} of its own, {} in all",
+                    size(each),
+                    size(private)
+                ),
+                format!(
+                    "{:.0}% of what is resident in them is private; the rest is shared",
+                    100.0 * private / resident.max(1.0)
+                ),
+                format!("a further worker would cost about {}", size(each)),
+            ],
+            shared,
+        ]
+        .concat(),
         Pattern::WorkerCountStep | Pattern::Mixed if !group.started.0.is_empty() => {
             let (started, bytes) = (group.started.0.len(), group.started.1);
             let first = group.started.0.first().map(|it| &findings.processes[*it]);
             let when = first.map_or(Duration::ZERO, |it| it.started);
-            vec![format!(
+            let step = format!(
                 "{started} processes that started from {} on added {}, about {} each",
                 human_duration(when),
                 size(bytes),
                 size(bytes / float(started.max(1) as u64))
-            )]
+            );
+            [vec![step], shared].concat()
         }
         _ => Vec::new(),
     }

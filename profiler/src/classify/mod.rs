@@ -3,7 +3,10 @@
 //! A function of the findings alone. `thresholds` has every number that a verdict turns on,
 //! and `docs/verdicts.md` explains the patterns.
 
+mod activity;
 mod advice;
+mod amount;
+mod causes;
 mod evidence;
 mod group;
 mod opinion;
@@ -19,10 +22,11 @@ mod traffic;
 
 use std::time::Duration;
 
+pub use activity::Activity;
 pub use pattern::Pattern;
-pub use signals::Activity;
 
 use self::{
+    activity::Came,
     evidence::Case,
     group::GroupOpinion,
     opinion::{Opinion, opinion},
@@ -58,12 +62,29 @@ pub struct Verdicts {
     pub processes: Vec<Verdict>,
     /// What stood for traffic.
     pub activity: Activity,
+    /// How much of that there was.
+    pub traffic: Traffic,
+}
+
+/// How much traffic there was, in all processes together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Traffic {
+    /// How much in all, in units of the activity; `None` if there is nothing to count.
+    pub count: Option<f64>,
+    /// How much per second.
+    pub per_second: Option<f64>,
+    /// The same for a person.
+    pub text: String,
 }
 
 /// Says what kind of growth it is, of each process and of all together.
 pub fn judge(findings: &Findings) -> Verdicts {
+    let activity = Activity::of(findings);
     let opinions: Vec<Opinion> = (findings.processes.iter())
-        .map(|process| opinion(&Signals::of(&process.course)))
+        .map(|process| {
+            let came = Came::of(activity, &process.course, &findings.rounds);
+            opinion(&Signals::of_process(process, came))
+        })
         .collect();
     let cases = findings.processes.iter().zip(&opinions);
     Verdicts {
@@ -71,6 +92,7 @@ pub fn judge(findings: &Findings) -> Verdicts {
         processes: cases
             .map(|(process, opinion)| evidence::of_process(&Case::new(findings, process, opinion)))
             .collect(),
-        activity: Activity::ProcessorTime,
+        activity,
+        traffic: amount::traffic(findings, activity),
     }
 }

@@ -1,7 +1,7 @@
 //! The pattern of one process, by its series alone.
 
 use super::{
-    Pattern,
+    Activity, Pattern,
     signals::Signals,
     statistics::{
         Peaks, Point, Shape, Trend, count, floors, median, noise, peaks, rising_floor, step, trend,
@@ -45,6 +45,12 @@ pub(super) struct Measures {
     pub(super) shape: Option<Shape>,
     /// When it rose in a single step, and by how much, if it did.
     pub(super) step: Option<Point>,
+    /// Whether nothing came to it, all the time.
+    pub(super) is_idle: bool,
+    /// What stands for traffic.
+    pub(super) activity: Activity,
+    /// How much of that came to it, if that is counted.
+    pub(super) came: Option<f64>,
     /// Whether activity changes too fast to compare growth with it.
     pub(super) is_uneven: bool,
     /// How growth goes with activity, if that has phases.
@@ -98,6 +104,9 @@ impl Measures {
                 (shape, _) => shape,
             },
             step: step(&base, limit::STEP).filter(|(_, height)| *height > matters),
+            is_idle: signals.is_idle,
+            activity: signals.activity(),
+            came: signals.came_in_all(),
             is_uneven: signals.is_uneven && rhythm.is_none(),
             rhythm,
             freed: freed(signals, start, end),
@@ -223,7 +232,7 @@ fn growing(measures: Measures) -> Opinion {
     let high = measures.peaks.height >= limit::PEAK_TO_RISE * rise;
     let pattern = match &measures.rhythm {
         Some(rhythm) => traffic::pattern(rhythm, &measures),
-        None => by_shape(&measures),
+        None => by_shape(&measures).map(|found| while_idle(found, &measures)),
     };
     let Some((pattern, sure)) = pattern else {
         let longer = measures.seconds.max(20.0);
@@ -247,6 +256,15 @@ fn growing(measures: Measures) -> Opinion {
         return mixed(parts, sure * margin, measures);
     }
     decided(pattern, sure * margin, measures)
+}
+
+/// What goes straight on while nothing comes does so for reasons of its own.
+fn while_idle((pattern, sure): (Pattern, f64), measures: &Measures) -> (Pattern, f64) {
+    if measures.is_idle && pattern == Pattern::RetainedGrowth {
+        (Pattern::IdleGrowth, sure)
+    } else {
+        (pattern, sure)
+    }
 }
 
 /// By the form of the growth alone; nothing if it might be one or the other.

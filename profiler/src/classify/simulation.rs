@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Pattern, opinion::opinion, signals::Signals};
-use crate::aggregate::{Course, Moment};
+use super::{Activity, Pattern, activity::Came, opinion::opinion, signals::Signals};
+use crate::{
+    aggregate::{Course, Moment},
+    profile::SocketCensus,
+};
 
 const MIB: f64 = 1_048_576.0;
 
@@ -35,11 +38,13 @@ impl Dice {
     }
 }
 
-/// One second of a service: bytes that are live, bytes that are resident above that, and cores.
+/// One second of a service: bytes that are live, bytes that are resident above that, cores, and how
+/// busy it is with requests, 0 to 1.
 struct Second {
     live: f64,
     kept: f64,
     cores: f64,
+    load: f64,
 }
 
 /// When a service is busy: a fraction of each cycle.
@@ -65,6 +70,10 @@ impl Beat {
     }
 }
 
+/// Cores, and requests as a part of the most, when a service is busy and when it is not.
+const BUSY: (f64, f64) = (0.4, 1.0);
+const QUIET: (f64, f64) = (0.004, 0.0);
+
 /// A service of a pattern, second by second.
 fn service(pattern: Pattern, seconds: u32, dice: &mut Dice) -> Vec<Second> {
     let span = f64::from(seconds);
@@ -79,21 +88,26 @@ fn service(pattern: Pattern, seconds: u32, dice: &mut Dice) -> Vec<Second> {
         dice.between(0.4, 0.6) * span,
     );
     let gap = dice.between(0.1, 0.25) * span;
+    // Dice of its own, so that sizes are the same with and without traffic.
+    let dice_of_load = &mut Dice::new(dice.0);
+    let is_never_asked = dice_of_load.unit() < 0.3;
     let (mut live, mut wander) = (0.0, 0.0);
     let mut all = Vec::new();
     for second in 0..seconds {
         let time = f64::from(second);
-        let in_beat = if beat.is_busy(time) { 0.4 } else { 0.004 };
+        // Cores, and requests.
+        let in_beat = if beat.is_busy(time) { BUSY } else { QUIET };
         let even = steady_cores * dice.between(0.7, 1.3);
         let burst = (from..until).contains(&time);
-        let (mut kept, mut cores) = (0.0, even);
+        let (mut kept, mut work) = (0.0, (even, dice_of_load.between(0.8, 1.2)));
         wander = 0.9_f64.mul_add(wander, dice.normal() * 0.03 * MIB);
         match pattern {
-            Pattern::Steady => cores = if has_beat { in_beat } else { even },
+            Pattern::Steady if has_beat => work = in_beat,
+            Pattern::Steady => {}
             Pattern::RetainedGrowth => live += rate * dice.between(0.4, 1.6),
             Pattern::CacheFill => live = amount * (1.0 - (-time / constant).exp()),
             Pattern::TrafficGrowth => {
-                cores = in_beat;
+                work = in_beat;
                 live += if beat.is_busy(time) {
                     1.6 * rate * dice.between(0.4, 1.6)
                 } else {
@@ -101,7 +115,7 @@ fn service(pattern: Pattern, seconds: u32, dice: &mut Dice) -> Vec<Second> {
                 };
             }
             Pattern::IdleGrowth => {
-                cores = in_beat;
+                work = (in_beat.0, if is_never_asked { 0.0 } else { in_beat.1 });
                 live += rate * dice.between(0.5, 1.5);
             }
             Pattern::PayloadSpikes => {
@@ -114,7 +128,7 @@ fn service(pattern: Pattern, seconds: u32, dice: &mut Dice) -> Vec<Second> {
                 kept *= dice.between(0.6, 1.0);
             }
             Pattern::IdleRetention | Pattern::AllocatorRetention => {
-                cores = if burst { 0.5 } else { 0.004 };
+                work = if burst { BUSY } else { QUIET };
                 let full = ((time - from) / (until - from) * 4.0).clamp(0.0, 1.0) * amount;
                 let stays = pattern == Pattern::IdleRetention || time < until;
                 live = if stays { full } else { 0.1 * full };
@@ -131,12 +145,28 @@ fn service(pattern: Pattern, seconds: u32, dice: &mut Dice) -> Vec<Second> {
             }
         }
         kept += wander;
-        all.push(Second { live, kept, cores });
+        all.push(Second {
+            live,
+            kept,
+            cores: work.0,
+            load: work.1,
+        });
     }
     all
 }
 
-/// What a recording of it would say.
+/// How many requests come in a second of which so many are to be expected.
+fn arrivals(expected: f64, dice: &mut Dice) -> u64 {
+    let (mut count, mut left) = (0, expected);
+    while left > 0.0 {
+        left += dice.unit().max(1e-12).ln();
+        count += u64::from(left > 0.0);
+    }
+    count
+}
+
+/// What a recording of it would say. Where it tells traffic, processor time often tells another
+/// story: a service may work for itself, or wait while it is busy.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -148,10 +178,22 @@ fn course(pattern: Pattern, seconds: u32, seed: u64) -> Course {
     let noise = dice.between(0.0, 0.15) * MIB;
     let tells_live = dice.unit() < 0.8 || pattern == Pattern::AllocatorRetention;
     let mut cpu = Duration::from_secs(20);
+    let asked = &mut Dice::new(seed ^ 0x5eed_0f7a);
+    let tells_traffic = asked.unit() < 0.5;
+    let misleads = tells_traffic && asked.unit() < 0.5;
+    let most = 3.0 * 60_f64.powf(asked.unit());
+    let cores = asked.between(0.02, 0.4);
+    let mut accepts = 0;
     let moments = (0..)
         .zip(service(pattern, seconds, dice))
         .map(|(number, second)| {
-            cpu += Duration::from_secs_f64(second.cores.max(0.0));
+            let used = if misleads {
+                cores * asked.between(0.7, 1.3)
+            } else {
+                second.cores.max(0.0)
+            };
+            cpu += Duration::from_secs_f64(used);
+            accepts += arrivals(most * second.load, asked);
             let rss = noise.mul_add(dice.normal(), base + second.live + second.kept);
             Moment {
                 time: Duration::from_secs(number) + Duration::from_secs_f64(dice.unit() * 0.05),
@@ -160,6 +202,11 @@ fn course(pattern: Pattern, seconds: u32, seed: u64) -> Course {
                 reserved: tells_live.then_some((0.55_f64.mul_add(base, 0.7 * second.live)) as u64),
                 large: 0.3 * second.live,
                 cpu,
+                sockets: SocketCensus {
+                    listeners: Some(1),
+                    accepts: tells_traffic.then_some(accepts),
+                    ..SocketCensus::default()
+                },
                 ..Moment::default()
             }
         });
@@ -195,7 +242,8 @@ impl Confusion {
         for pattern in SIMULATED {
             for seed in 0..services {
                 let course = course(pattern, seconds, seed);
-                let found = opinion(&Signals::of(&course));
+                let came = Came::of(Activity::Connections, &course, &[]);
+                let found = opinion(&Signals::of(&course, came));
                 let said = found.pattern.unwrap_or(Pattern::Undecided);
                 *confusion.said.entry((pattern, said)).or_default() += 1;
                 if found.confidence >= 0.9 {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    aggregate::{Course, Estimate, Moment, ProcessFinding, Site},
-    profile::{ProcessKey, StackId},
+    aggregate::{AllocatorFinding, Course, Estimate, Moment, ProcessFinding, SharingFinding, Site},
+    profile::{AllocatorCensus, ArenaTotals, CopyCause, LibcHeap, ProcessKey, StackId},
     units::Pid,
 };
 
@@ -43,6 +43,8 @@ fn process(
         retained: Estimate::default(),
         explained_growth_percent: Some(92.0),
         live_mappings: 0,
+        allocator: None,
+        sharing: None,
         course: Course {
             moments,
             left: Vec::new(),
@@ -66,6 +68,7 @@ fn findings(processes: Vec<ProcessFinding>) -> Findings {
             allocations: Estimate::exact(1),
             resident: 0,
             mapped: 0,
+            retained_by_age: Vec::new(),
             growth_per_second: 0.0,
             share_of_growth_percent: 92.0,
         }],
@@ -124,6 +127,65 @@ fn workers_that_are_all_large_and_steady_are_too_many() {
             .contains("a further worker would cost about 180 MiB")
     );
     assert!(group.next_steps.join("\n").contains("--preload"));
+}
+
+#[test]
+fn what_workers_copied_is_evidence() {
+    let mut workers: Vec<_> = (0..4).map(|it| process(it, 0..120, |_| 200)).collect();
+    for worker in &mut workers {
+        worker.sharing = Some(SharingFinding {
+            parent: Pid(1),
+            copied_start: 0,
+            shared: 20 * MIB,
+            copied: 150 * MIB,
+            own: 10 * MIB,
+            causes: vec![(CopyCause::Collector, 149 * MIB)],
+        });
+    }
+    let group = judge(&findings(workers)).group;
+    assert_eq!(group.pattern, Pattern::WorkerDuplication);
+    let evidence = group.evidence.join("\n");
+    assert!(
+        evidence.contains("of 170 MiB that each got by the fork"),
+        "{evidence}"
+    );
+    assert!(
+        evidence.contains("100% the garbage collector"),
+        "{evidence}"
+    );
+    assert!(group.next_steps[0].starts_with("call gc.freeze()"));
+}
+
+#[test]
+fn what_allocators_keep_is_measured_where_it_can_be() {
+    let mut service = process(0, 0..120, |_| 200);
+    let main = ArenaTotals {
+        arenas: 1,
+        held: 150 * MIB,
+        free: 10 * MIB,
+        top: 100 * MIB,
+        absent: 0,
+        returnable: 105 * MIB,
+    };
+    let end = AllocatorCensus {
+        libc: Some(LibcHeap {
+            main,
+            ..LibcHeap::default()
+        }),
+        ..AllocatorCensus::default()
+    };
+    service.allocator = Some(AllocatorFinding { start: end, end });
+    let group = judge(&findings(vec![service])).group;
+    assert_eq!(group.pattern, Pattern::AllocatorRetention);
+    let expected = "process 100 has freed 110 MiB that its allocator keeps from the system, in \
+                    the heap of malloc";
+    assert_eq!(group.summary, expected);
+    assert!(group.next_steps[0].contains("malloc_trim(0)"));
+    let evidence = group.evidence.join("\n");
+    assert!(
+        evidence.contains("10.0 MiB is free between blocks and 100 MiB at the end"),
+        "{evidence}"
+    );
 }
 
 #[test]

@@ -64,6 +64,30 @@ pub(super) const CONTRAST: Contrast = Contrast {
     least: 0.02,
     seconds: 4.0,
 };
+/// The same by connections or messages per second …
+pub(super) const EVENT_CONTRAST: Contrast = Contrast {
+    times: 3.0,
+    least: 0.8,
+    seconds: 4.0,
+};
+/// … and by bytes received per second.
+pub(super) const BYTE_CONTRAST: Contrast = Contrast {
+    times: 3.0,
+    least: 100.0,
+    seconds: 4.0,
+};
+/// A rate is told by about so many events: then chance alone makes no difference of three times.
+pub(super) const STRETCH_EVENTS: f64 = 16.0;
+/// Events that are so rare that they take more seconds for that have no phases.
+pub(super) const LONGEST_STRETCH: f64 = 8.0;
+/// Up to so many events per second are none: a check of health now and then.
+pub(super) const NO_TRAFFIC: f64 = 0.05;
+/// With no traffic, a process that uses more processors than this works on something else.
+pub(super) const IDLE_CORES: f64 = 0.5;
+/// Connections on which is received more often than this, on average, carry many requests each.
+pub(super) const KEPT_ALIVE: f64 = 4.0;
+/// Who gets more messages than this for each receive from clients works for a broker.
+pub(super) const WORKER_MESSAGES: f64 = 10.0;
 /// After traffic falls, memory may take so many seconds to come to rest.
 pub(super) const SETTLES: f64 = 1.5;
 /// Quiet phases tell something from so many seconds on, in all.

@@ -1,11 +1,18 @@
 //! Flags that several verbs share, and how their values are read.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{ArgAction, Args, ValueEnum};
 use jiff::SignedDuration;
 
-use crate::session::{Options, Target, Traffic};
+use crate::{
+    profile::{Recorded, TrafficChoice},
+    report::{Redaction, Redactor},
+    session::{Options, Target},
+};
 
 /// Flags of all verbs.
 #[derive(Clone, Debug, Args)]
@@ -45,11 +52,62 @@ pub(super) enum Format {
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
 enum TrafficArg {
+    /// The one that tells most: connections, bytes where connections carry many requests, messages
+    /// of a broker where there are no clients
     #[default]
     Auto,
+    /// None: processor time stands for it
     None,
+    /// Connections accepted
     TcpAccepts,
+    /// Bytes received on connections that were accepted (Linux 6.3 and newer)
     SocketBytes,
+}
+
+/// What of a recording is hidden, so that the result can be shown to others.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct RedactArgs {
+    /// Hide what others should not see, the same thing everywhere behind the same number
+    #[arg(long, value_enum, value_name = "WHAT")]
+    redact: Option<RedactArg>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum RedactArg {
+    /// The folders of files; the standard library and the names of packages stay
+    Paths,
+    /// Folders, files, functions, commands and the kernel's build; only Python's own names stay
+    Names,
+}
+
+impl RedactArgs {
+    /// Who hides it.
+    pub(super) fn redactor(self) -> Option<Redactor> {
+        self.redact.map(|redact| {
+            Redactor::new(match redact {
+                RedactArg::Paths => Redaction::Paths,
+                RedactArg::Names => Redaction::Names,
+            })
+        })
+    }
+
+    /// The recording with that hidden.
+    pub(super) fn of(self, recorded: Recorded) -> Recorded {
+        match self.redactor() {
+            Some(mut redactor) => redactor.recorded(recorded),
+            None => recorded,
+        }
+    }
+
+    /// What the file of a recording may be called, if anything.
+    pub(super) fn name_of(self, path: &Path) -> Option<String> {
+        match self.redact {
+            None => Some(path.display().to_string()),
+            Some(RedactArg::Paths) => path.file_name().map(|it| it.to_string_lossy().into_owned()),
+            // By default it is named after the command.
+            Some(RedactArg::Names) => None,
+        }
+    }
 }
 
 /// Flags of the verbs that record.
@@ -86,6 +144,9 @@ pub(super) struct RecordArgs {
     /// Use one link for each probe, as on kernels before 6.6 (for tests)
     #[arg(long, hide = true)]
     single_site_links: bool,
+    /// Leave out half of the places where small objects are handed out (for tests)
+    #[arg(long, hide = true)]
+    leave_out_sites: bool,
 }
 
 impl RecordArgs {
@@ -100,13 +161,14 @@ impl RecordArgs {
             exact: self.exact,
             children: !self.no_children,
             traffic: match self.traffic {
-                TrafficArg::Auto => Traffic::Auto,
-                TrafficArg::None => Traffic::None,
-                TrafficArg::TcpAccepts => Traffic::TcpAccepts,
-                TrafficArg::SocketBytes => Traffic::SocketBytes,
+                TrafficArg::Auto => TrafficChoice::Auto,
+                TrafficArg::None => TrafficChoice::None,
+                TrafficArg::TcpAccepts => TrafficChoice::TcpAccepts,
+                TrafficArg::SocketBytes => TrafficChoice::SocketBytes,
             },
             diagnostics: common.verbose >= 2,
             single_site_links: self.single_site_links,
+            leave_out_sites: self.leave_out_sites,
         }
     }
 }

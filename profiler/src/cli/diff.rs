@@ -6,18 +6,21 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use super::{
-    args::Common,
+    args::{Common, RedactArgs},
     exit::{Misuse, REGRESSED},
     output,
 };
 use crate::{
     aggregate::{Findings, Metric, Selection, findings, weigh},
     classify::{Verdicts, judge},
-    compare::{Change, Comparison, Incomparable, Outcome, Recording, both, compare},
+    compare::{
+        self, Change, Comparison, Incomparable, Outcome, Recording, both, command, compare_per,
+    },
     profile::Recorded,
     recording,
     report::{
-        DiffSubject, Differential, Subject, Widths, diff_json, diff_text, differential, per_second,
+        DiffSubject, Differential, Redactor, Subject, Widths, diff_html, diff_json, diff_text,
+        differential, per_second,
     },
     units::Pid,
 };
@@ -45,6 +48,8 @@ pub(super) struct DiffArgs {
     /// Of which recording the widths of an SVG are; only that of before shows what is gone
     #[arg(long, value_enum, default_value_t, value_name = "SIDE")]
     width: Width,
+    #[command(flatten)]
+    redact: RedactArgs,
     /// Write it there instead of to stdout
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -60,6 +65,8 @@ enum Format {
     Json,
     /// A differential flamegraph of what is retained
     Svg,
+    /// One page for a browser, with both differential flamegraphs and all lines
+    Html,
 }
 
 /// Of which recording the widths are.
@@ -78,7 +85,7 @@ enum Per {
     /// A second
     #[default]
     Second,
-    /// A request, where the recordings count them
+    /// A request, where both recordings count traffic: a connection, a MB received or a message
     Request,
 }
 
@@ -96,6 +103,8 @@ struct Side {
     findings: Findings,
     verdicts: Verdicts,
     pid: Option<Pid>,
+    /// What its command is called.
+    called: String,
 }
 
 impl Side {
@@ -107,6 +116,7 @@ impl Side {
         let findings = findings(&recorded, &selection);
         let verdicts = judge(&findings);
         Self {
+            called: command(&recorded).to_owned(),
             recorded,
             findings,
             verdicts,
@@ -114,13 +124,19 @@ impl Side {
         }
     }
 
-    const fn recording(&self) -> Recording<'_> {
+    fn recording(&self) -> Recording<'_> {
         Recording {
             recorded: &self.recorded,
             findings: &self.findings,
             verdicts: &self.verdicts,
             pid: self.pid,
+            called: &self.called,
         }
+    }
+
+    /// The same with names hidden: all that it says is said anew.
+    fn redacted(self, redactor: &mut Redactor) -> Self {
+        Self::of(redactor.recorded(self.recorded), self.pid)
     }
 
     const fn subject(&self) -> Subject<'_> {
@@ -142,14 +158,31 @@ pub(super) fn run(args: DiffArgs, common: &Common) -> anyhow::Result<ExitCode> {
         || recording::read(&args.after),
     );
     let recorded = [before?, after?];
-    if args.per == Per::Request {
-        return Err(no_requests());
-    }
     let pids = pids(&args.pid, [&recorded[0], &recorded[1]])?;
     let [before, after] = recorded;
-    let [before, after] = both(|| Side::of(before, pids[0]), || Side::of(after, pids[1]));
-    let comparison = compare(&before.recording(), &after.recording())
+    if args.per == Per::Request && !matches!(args.format, Format::Text | Format::Json) {
+        let message = "--per request: flamegraphs, and pages with them, show bytes per second";
+        return Err(Misuse::new(message, "write --format text or json").into());
+    }
+    let per = match args.per {
+        Per::Second => compare::Per::Second,
+        Per::Request => compare::Per::Request,
+    };
+    let mut sides = both(|| Side::of(before, pids[0]), || Side::of(after, pids[1]));
+    let mut redactor = args.redact.redactor();
+    if let Some(redactor) = &mut redactor {
+        for side in &mut sides {
+            side.called = redactor.command(&side.called);
+        }
+    }
+    let [mut before, mut after] = sides;
+    let mut comparison = compare_per(per, &before.recording(), &after.recording())
         .map_err(|refusal: Incomparable| Misuse::new(&refusal.to_string(), refusal.remedy()))?;
+    if let Some(redactor) = &mut redactor {
+        before = before.redacted(redactor);
+        after = after.redacted(redactor);
+        comparison = redactor.comparison(comparison);
+    }
     let subject = DiffSubject {
         before: before.subject(),
         after: after.subject(),
@@ -159,7 +192,19 @@ pub(super) fn run(args: DiffArgs, common: &Common) -> anyhow::Result<ExitCode> {
     let written = match args.format {
         Format::Text => diff_text(&subject, has_color),
         Format::Json => diff_json(&subject),
-        Format::Svg => draw([&before, &after], &comparison, args.width)?,
+        Format::Svg => {
+            let widths = match args.width {
+                Width::Before => Widths::Before,
+                Width::After => Widths::After,
+            };
+            String::from_utf8(draw([&before, &after], &comparison, &[widths])?.remove(0))?
+        }
+        Format::Html => {
+            let sides = [Widths::After, Widths::Before];
+            let mut drawn = draw([&before, &after], &comparison, &sides)?;
+            let before = drawn.remove(1);
+            diff_html(&subject, drawn.remove(0), before)
+        }
     };
     match &args.output {
         Some(file) => {
@@ -171,26 +216,30 @@ pub(super) fn run(args: DiffArgs, common: &Common) -> anyhow::Result<ExitCode> {
     Ok(gate(&[total.retained, total.mapped], args.fail_above))
 }
 
-/// The differential flamegraph.
-fn draw(sides: [&Side; 2], comparison: &Comparison, width: Width) -> anyhow::Result<String> {
-    let rates = sides.map(|side| {
+/// The differential flamegraphs, as wide as these sides.
+fn draw(
+    sides: [&Side; 2],
+    comparison: &Comparison,
+    widths: &[Widths],
+) -> anyhow::Result<Vec<Vec<u8>>> {
+    let rates = |side: &Side| {
         let selection = Selection {
             pid: side.pid,
             ..Selection::default()
         };
         let weights = weigh(&side.recorded, &selection, Metric::Retained);
         per_second(&weights, side.findings.duration)
+    };
+    let rates = both(|| rates(sides[0]), || rates(sides[1]));
+    let drawn = widths.iter().map(|widths| {
+        Ok(differential(&Differential {
+            recorded: sides.map(|side| &side.recorded),
+            same: &comparison.same,
+            rates: [&rates[0], &rates[1]],
+            widths: *widths,
+        })?)
     });
-    let drawn = differential(&Differential {
-        recorded: sides.map(|side| &side.recorded),
-        same: &comparison.same,
-        rates: [&rates[0], &rates[1]],
-        widths: match width {
-            Width::Before => Widths::Before,
-            Width::After => Widths::After,
-        },
-    })?;
-    Ok(String::from_utf8(drawn)?)
+    drawn.collect()
 }
 
 /// The answer to whoever asked for a threshold.
@@ -219,14 +268,6 @@ fn gate(changes: &[Change], threshold: Option<f64>) -> ExitCode {
         );
     }
     ExitCode::SUCCESS
-}
-
-fn no_requests() -> anyhow::Error {
-    Misuse::new(
-        "--per request: these recordings do not know how many requests there were",
-        "compare --per second, with the same load while both are recorded",
-    )
-    .into()
 }
 
 /// The process of each recording that is asked for.

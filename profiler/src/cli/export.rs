@@ -10,7 +10,12 @@ use std::{
 use anyhow::Context as _;
 use clap::{Args, ValueEnum, builder::PossibleValuesParser};
 
-use super::{exit::Misuse, output, report::SelectionArgs};
+use super::{
+    args::{Common, RedactArgs},
+    exit::Misuse,
+    output,
+    report::SelectionArgs,
+};
 use crate::{
     aggregate::{Metric, Selection, findings},
     classify::judge,
@@ -43,6 +48,8 @@ pub(super) struct ExportArgs {
     metric: String,
     #[command(flatten)]
     selection: SelectionArgs,
+    #[command(flatten)]
+    redact: RedactArgs,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -58,7 +65,7 @@ enum Format {
 }
 
 /// Writes the recording in another format.
-pub(super) fn run(args: ExportArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: ExportArgs, common: &Common) -> anyhow::Result<ExitCode> {
     match &args.output {
         Some(file) => output::check_writable(file)?,
         None if args.format == Format::Pprof && io::stdout().is_terminal() => {
@@ -68,6 +75,8 @@ pub(super) fn run(args: ExportArgs) -> anyhow::Result<ExitCode> {
         None => {}
     }
     let recorded = recording::read(&args.recording)?;
+    output::warn_of_missing_end(&args.recording, &recorded, common);
+    let recorded = args.redact.of(recorded);
     let selection = args.selection.of(&recorded)?;
     let metric = Metric::from_name(&args.metric).context("the parser knows the metrics")?;
     let written = write(&recorded, &selection, args.format, metric)?;

@@ -1,11 +1,15 @@
 //! `heaptide flamegraph`.
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{fs, panic::resume_unwind, path::PathBuf, process::ExitCode, thread};
 
 use anyhow::Context as _;
 use clap::{Args, builder::PossibleValuesParser};
 
-use super::{output, report::SelectionArgs};
+use super::{
+    args::{Common, RedactArgs},
+    output,
+    report::SelectionArgs,
+};
 use crate::{
     aggregate::{Metric, findings, weigh},
     recording,
@@ -32,6 +36,8 @@ pub(super) struct FlamegraphArgs {
     metric: String,
     #[command(flatten)]
     selection: SelectionArgs,
+    #[command(flatten)]
+    redact: RedactArgs,
     /// The title [default: the target, the metric and the duration]
     #[arg(long)]
     title: Option<String>,
@@ -48,18 +54,21 @@ pub(super) struct FlamegraphArgs {
 }
 
 /// Writes the drawing.
-pub(super) fn run(args: FlamegraphArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: FlamegraphArgs, common: &Common) -> anyhow::Result<ExitCode> {
     let FlamegraphArgs {
         recording: path,
         output: svg,
         metric,
         selection,
+        redact,
         title,
         colors,
         reverse,
     } = args;
     output::check_writable(&svg)?;
     let recorded = recording::read(&path)?;
+    output::warn_of_missing_end(&path, &recorded, common);
+    let recorded = redact.of(recorded);
     let selection = selection.of(&recorded)?;
     let metric = Metric::from_name(&metric).context("the parser knows the metrics")?;
     let colors = Colors::from_name(&colors).context("the parser knows the colours")?;
@@ -68,10 +77,23 @@ pub(super) fn run(args: FlamegraphArgs) -> anyhow::Result<ExitCode> {
         title,
         colors,
         reverse,
+        ..FlamegraphOptions::default()
     };
-    let found = findings(&recorded, &selection);
-    let weights = weigh(&recorded, &selection, metric);
+    let (found, weights) = at_once(
+        || findings(&recorded, &selection),
+        || weigh(&recorded, &selection, metric),
+    );
     let drawn = flamegraph(&recorded, &found, &weights, &options)?;
     fs::write(&svg, drawn).with_context(|| format!("cannot write {}", svg.display()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Does two things at the same time.
+fn at_once<A: Send, B>(one: impl FnOnce() -> A + Send, other: impl FnOnce() -> B) -> (A, B) {
+    thread::scope(|scope| {
+        let one = scope.spawn(one);
+        let other = other();
+        let one = one.join().unwrap_or_else(|panic| resume_unwind(panic));
+        (one, other)
+    })
 }

@@ -8,7 +8,11 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{args::ColorChoice, exit::Misuse};
+use super::{
+    args::{ColorChoice, Common},
+    exit::Misuse,
+};
+use crate::profile::Recorded;
 
 /// Whether what goes to a stream is coloured.
 pub(super) fn has_color(choice: ColorChoice, stream: &impl IsTerminal) -> bool {
@@ -38,6 +42,16 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
 pub(super) fn complain(text: &str) {
     // Nothing is left to do if stderr is gone.
     let _unwritable: io::Result<()> = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Warns of a recording without an end, where the result itself cannot say so.
+pub(super) fn warn_of_missing_end(path: &Path, recorded: &Recorded, common: &Common) {
+    if !recorded.facts.complete && !common.quiet {
+        complain(&format!(
+            "warning: {} was not ended in order, or is still being written: its end is missing",
+            path.display()
+        ));
+    }
 }
 
 /// Finds out early that a drawing cannot be written, before half a minute was recorded for it.

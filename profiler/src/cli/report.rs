@@ -1,20 +1,21 @@
 //! `heaptide report`.
 
-use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, time::Duration};
+use std::{collections::BTreeSet, fs, path::PathBuf, process::ExitCode, time::Duration};
 
-use clap::Args;
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
 
 use super::{
-    args::{Common, Format, parse_seconds},
+    args::{Common, RedactArgs, parse_seconds},
     exit::Misuse,
     output,
 };
 use crate::{
-    aggregate::{Selection, findings},
+    aggregate::{Selection, breakdown, findings},
     classify::judge,
     profile::Recorded,
     recording,
-    report::{Subject, TextOptions, json, text},
+    report::{Subject, TextOptions, html, json, text},
     units::Pid,
 };
 
@@ -23,15 +24,32 @@ const MOST_PIDS: usize = 20;
 
 /// Says what a recording found.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  heaptide report growth.heaptide --format json")]
+#[command(after_help = "Example:\n  heaptide report growth.heaptide --format html -o growth.html")]
 pub(super) struct ReportArgs {
     /// The recording
     recording: PathBuf,
     /// What the report is written as
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// Write it there instead of to stdout
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
     #[command(flatten)]
     selection: SelectionArgs,
+    #[command(flatten)]
+    redact: RedactArgs,
+}
+
+/// What a report is written as.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+    /// One page for a browser, with charts, flamegraphs and all lines
+    Html,
 }
 
 /// Which part of a recording is looked at.
@@ -84,36 +102,45 @@ fn whom_to_name(recorded: &Recorded) -> String {
     }
 }
 
-/// Prints the report.
+/// Writes the report.
 pub(super) fn run(args: ReportArgs, common: &Common) -> anyhow::Result<ExitCode> {
-    let ReportArgs {
-        recording: path,
-        format,
-        selection,
-    } = args;
-    let recorded = recording::read(&path)?;
-    let found = findings(&recorded, &selection.of(&recorded)?);
+    if let Some(file) = &args.output {
+        output::check_writable(file)?;
+    }
+    let recorded = args.redact.of(recording::read(&args.recording)?);
+    let selection = args.selection.clone().of(&recorded)?;
+    let found = findings(&recorded, &selection);
     let verdicts = judge(&found);
     let subject = Subject {
         recorded: &recorded,
         findings: &found,
         verdicts: &verdicts,
     };
-    let written = match format {
+    let written = match args.format {
         Format::Json => json(&subject),
+        Format::Html => html(&subject, &breakdown(&recorded, &selection))?,
         Format::Text => {
-            let name = path.display().to_string();
-            let files = [("recording", name.as_str())];
+            let name = args.redact.name_of(&args.recording);
+            let files: Vec<(&str, &str)> = name
+                .iter()
+                .map(|name| ("recording", name.as_str()))
+                .collect();
+            let is_printed = args.output.is_none();
             text(
                 &subject,
                 &TextOptions {
-                    color: output::has_color(common.color, &std::io::stdout()),
+                    color: is_printed && output::has_color(common.color, &std::io::stdout()),
                     files: &files,
                 },
             )
         }
     };
-    output::print(&written)?;
+    match &args.output {
+        Some(file) => {
+            fs::write(file, written).with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        None => output::print(&written)?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 

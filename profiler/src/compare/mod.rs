@@ -12,16 +12,17 @@ mod quantile;
 mod role;
 #[cfg(test)]
 mod tests;
+mod unit;
 
 pub use change::{Change, Doubt, Outcome, Rate};
-pub use obstacle::Incomparable;
-pub use role::Role;
+pub use obstacle::{Incomparable, command};
+pub use role::{Role, plain_command};
+pub use unit::{Per, Unit};
 
 use std::{
     collections::{BTreeMap, HashMap},
     panic::resume_unwind,
     thread,
-    time::Duration,
 };
 
 use self::{change::Yardstick, places::Matches, role::Roles};
@@ -43,6 +44,8 @@ pub struct Recording<'a> {
     pub verdicts: &'a Verdicts,
     /// Only this process is compared.
     pub pid: Option<Pid>,
+    /// What its command is called where a sentence names it.
+    pub called: &'a str,
 }
 
 /// What became of a recording's memory in another.
@@ -62,9 +65,11 @@ pub struct Comparison {
     pub pace: Option<f64>,
     /// What a person should know before believing it, a sentence each.
     pub warnings: Vec<String>,
+    /// By what all amounts are divided.
+    pub unit: Unit,
 }
 
-/// The changes of all metrics, in bytes per second.
+/// The changes of all metrics, in bytes per unit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Changes {
     /// Allocated and not freed.
@@ -149,8 +154,17 @@ const LEAST_BYTES: f64 = 65_536.0;
 const PACED_LINES: usize = 3;
 const PACED_SAMPLES: u64 = 30;
 
-/// Compares two recordings.
+/// Compares two recordings by what they did per second.
 pub fn compare(before: &Recording<'_>, after: &Recording<'_>) -> Result<Comparison, Incomparable> {
+    compare_per(Per::Second, before, after)
+}
+
+/// Compares two recordings by what they did per unit.
+pub fn compare_per(
+    per: Per,
+    before: &Recording<'_>,
+    after: &Recording<'_>,
+) -> Result<Comparison, Incomparable> {
     let recordings = [before, after];
     let recorded = recordings.map(|it| it.recorded);
     let roles = Roles::of(recorded, recordings.map(|it| it.pid));
@@ -166,12 +180,16 @@ pub fn compare(before: &Recording<'_>, after: &Recording<'_>) -> Result<Comparis
     let matches = Matches::of(recorded, spreads);
     obstacle::refuse(recordings, &matches)?;
     let pairs = paired(spreads, &matches);
-    let pace = pace(&pairs, spreads);
-    let paces: Vec<f64> = [pace, obstacle::tenfold(recordings)]
-        .into_iter()
-        .flatten()
-        .collect();
-    let judge = Judge::new(spreads, &pairs, &paces);
+    let unit = Unit::of(per, recordings)?;
+    // What more traffic explains is explained when amounts are divided by it.
+    let explained = match per {
+        Per::Second => 1.0,
+        Per::Request => unit.pace(recordings),
+    };
+    let pace = pace(&pairs, spreads).map(|pace| pace / explained);
+    let tenfold = obstacle::tenfold(recordings).map(|pace| pace / explained);
+    let paces: Vec<f64> = [pace, tenfold].into_iter().flatten().collect();
+    let judge = Judge::new(spreads, unit.counts, &pairs, &paces);
     let role_changes = |(number, role): (usize, Role)| {
         let flows = spreads.map(|it| it.roles.get(number).copied().unwrap_or_default());
         (role, judge.changes(flows, true))
@@ -193,6 +211,7 @@ pub fn compare(before: &Recording<'_>, after: &Recording<'_>) -> Result<Comparis
         same: matches.after,
         pace,
         warnings: obstacle::warnings(recordings, spreads),
+        unit,
     })
 }
 
@@ -263,17 +282,21 @@ fn pace(pairs: &BTreeMap<Key, Pair<'_>>, spreads: [&Spread; 2]) -> Option<f64> {
 /// Judges changes of flows.
 struct Judge {
     yardstick: Yardstick,
-    durations: [Duration; 2],
+    /// How many units there are before and after.
+    units: [f64; 2],
     /// The larger sum of all lines, by metric.
     all: [f64; 4],
 }
 
 impl Judge {
-    fn new(spreads: [&Spread; 2], pairs: &BTreeMap<Key, Pair<'_>>, paces: &[f64]) -> Self {
-        let durations = spreads.map(|spread| spread.duration);
-        let shorter = durations.iter().min().copied().unwrap_or_default();
-        let least = LEAST_BYTES / shorter.as_secs_f64().max(1.0);
-        let rates = [0, 1].map(|side| Rates::of(&spreads[side].total, durations[side]));
+    fn new(
+        spreads: [&Spread; 2],
+        units: [f64; 2],
+        pairs: &BTreeMap<Key, Pair<'_>>,
+        paces: &[f64],
+    ) -> Self {
+        let least = LEAST_BYTES / units[0].min(units[1]).max(1.0);
+        let rates = [0, 1].map(|side| Rates::of(&spreads[side].total, units[side]));
         let all = [0, 1, 2, 3].map(|metric| {
             let [before, after] = rates.each_ref().map(|rates| rates.0[metric].estimate.abs());
             before.max(after)
@@ -281,7 +304,7 @@ impl Judge {
         // Only what could matter is one more chance to be wrong.
         let could_matter = |pair: &Pair<'_>| {
             pair.iter().enumerate().any(|(side, line)| {
-                let rates = line.map(|line| Rates::of(&line.flows, durations[side]));
+                let rates = line.map(|line| Rates::of(&line.flows, units[side]));
                 rates.is_some_and(|rates| {
                     (rates.0.iter().zip(all)).any(|(rate, all)| rate.high > least.max(all / 100.0))
                 })
@@ -292,13 +315,13 @@ impl Judge {
         let paces = paces.iter().map(|pace| 1.0 / pace).collect();
         Self {
             yardstick: Yardstick::new(changes, slices, least, paces),
-            durations,
+            units,
             all,
         }
     }
 
     fn changes(&self, flows: [Flows; 2], with_resident: bool) -> Changes {
-        let rates = [0, 1].map(|side| Rates::of(&flows[side], self.durations[side]));
+        let rates = [0, 1].map(|side| Rates::of(&flows[side], self.units[side]));
         let change = |metric: usize| {
             let [before, after] = rates.each_ref().map(|rates| rates.0[metric]);
             self.yardstick.change(before, after, self.all[metric])
@@ -316,20 +339,19 @@ impl Judge {
 struct Rates([Rate; 4]);
 
 impl Rates {
-    fn of(flows: &Flows, duration: Duration) -> Self {
-        let seconds = duration.as_secs_f64().max(1e-9);
+    fn of(flows: &Flows, units: f64) -> Self {
         let rate = |flow: Flow| Rate {
-            estimate: float(flow.estimate.estimate) / seconds,
-            low: float(flow.estimate.low) / seconds,
-            high: float(flow.estimate.high) / seconds,
-            scatter: flow.scatter / seconds,
+            estimate: float(flow.estimate.estimate) / units,
+            low: float(flow.estimate.low) / units,
+            high: float(flow.estimate.high) / units,
+            scatter: flow.scatter / units,
         };
-        let growth = flows.resident.bytes / seconds;
+        let growth = flows.resident.bytes / units;
         let resident = Rate {
             estimate: growth,
             low: growth,
             high: growth,
-            scatter: flows.resident.scatter / seconds,
+            scatter: flows.resident.scatter / units,
         };
         Self([
             rate(flows.retained),

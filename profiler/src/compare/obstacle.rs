@@ -50,6 +50,20 @@ pub enum Incomparable {
         /// The other.
         other: &'static str,
     },
+    /// Requests were not counted.
+    #[error("--per request: {which} does not know how many requests there were")]
+    NoRequests {
+        /// Which of them.
+        which: &'static str,
+    },
+    /// Requests were counted in different ways.
+    #[error("--per request: {before} stand for requests before, {after} after")]
+    Requests {
+        /// What was counted before.
+        before: &'static str,
+        /// What was counted after.
+        after: &'static str,
+    },
 }
 
 impl Incomparable {
@@ -60,6 +74,12 @@ impl Incomparable {
             Self::Program { .. } => "compare two recordings of one program",
             Self::Mode { .. } => {
                 "record both with --exact, or both without: it slows the target down"
+            }
+            Self::NoRequests { .. } => {
+                "compare --per second, with the same load while both are recorded"
+            }
+            Self::Requests { .. } => {
+                "record both with the same --traffic, tcp-accepts or socket-bytes"
             }
             Self::Meter { .. } => {
                 "record both on the same kernel, with the same PYTHONMALLOC and kind of Python"
@@ -95,10 +115,8 @@ pub(super) fn refuse(
     if let Some([which, other]) = odd_one(objects) {
         return Err(Incomparable::Meter { which, other });
     }
-    let commands = recordings.map(|it| command(it.recorded));
-    let is_same = role::command(&commands[0]) == role::command(&commands[1]);
-    if !is_same && !share_code(recordings, matches) {
-        let [before, after] = commands;
+    if !have_one_command(recordings) && !share_code(recordings, matches) {
+        let [before, after] = recordings.map(|it| it.called.to_owned());
         return Err(Incomparable::Program { before, after });
     }
     Ok(())
@@ -113,11 +131,16 @@ fn odd_one(are: [bool; 2]) -> Option<[&'static str; 2]> {
     }
 }
 
-fn command(recorded: &Recorded) -> String {
+/// Whether both are of the same command, but for what differs from run to run.
+fn have_one_command(recordings: [&Recording<'_>; 2]) -> bool {
+    let [before, after] = recordings.map(|it| role::plain_command(command(it.recorded)));
+    before == after
+}
+
+/// The command line of the first process.
+pub fn command(recorded: &Recorded) -> &str {
     let first = recorded.processes.first();
-    first
-        .map(|process| process.command.clone())
-        .unwrap_or_default()
+    first.map_or("", |process| process.command.as_str())
 }
 
 /// Whether they have a function in common that is the program's own.
@@ -145,9 +168,8 @@ fn is_own(frame: &Frame) -> bool {
 pub(super) fn warnings(recordings: [&Recording<'_>; 2], spreads: [&Spread; 2]) -> Vec<String> {
     let [before, after] = recordings;
     let mut warnings = Vec::new();
-    let commands = recordings.map(|it| command(it.recorded));
-    if role::command(&commands[0]) != role::command(&commands[1]) {
-        let [before, after] = commands.map(|command| short(&command));
+    if !have_one_command(recordings) {
+        let [before, after] = recordings.map(|it| short(it.called));
         warnings.push(format!(
             "the commands differ: `{before}` before, `{after}` after"
         ));
@@ -177,6 +199,7 @@ pub(super) fn warnings(recordings: [&Recording<'_>; 2], spreads: [&Spread; 2]) -
             "the activity differs: {ratio:.0} times as much processor time per second {which}"
         ));
     }
+    warnings.extend(traffic(recordings));
     for (name, recording) in NAMES.into_iter().zip(recordings) {
         if recording.findings.duration < SHORT {
             let duration = human_duration(recording.findings.duration);
@@ -210,6 +233,21 @@ pub(super) fn warnings(recordings: [&Recording<'_>; 2], spreads: [&Spread; 2]) -
         ));
     }
     warnings
+}
+
+/// A warning if there was ten times as much traffic in one of them.
+fn traffic(recordings: [&Recording<'_>; 2]) -> Option<String> {
+    let [before, after] = recordings.map(|it| it.verdicts);
+    let rates = [before, after].map(|it| it.traffic.per_second);
+    let ratio = ratio(rates[1]?, rates[0]?).filter(|ratio| is_tenfold(*ratio))?;
+    let (ratio, which) = if ratio > 1.0 {
+        (ratio, "after")
+    } else {
+        (1.0 / ratio, "before")
+    };
+    let what = before.activity.describe();
+    (before.activity == after.activity)
+        .then(|| format!("the traffic differs: {ratio:.0} times as many {what} per second {which}"))
 }
 
 /// A command without folders, and not too much of it.

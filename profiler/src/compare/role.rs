@@ -125,12 +125,13 @@ fn keys(recorded: &Recorded) -> Vec<Option<Key>> {
         depths.push(parent.map_or(0, |parent| depths[*parent] + 1));
         last_of.insert(process.pid, number);
     }
-    let key = |(process, depth): (&ProcessRecord, usize)| Some((depth, command(&process.command)));
+    let key =
+        |(process, depth): (&ProcessRecord, usize)| Some((depth, plain_command(&process.command)));
     recorded.processes.iter().zip(depths).map(key).collect()
 }
 
 /// A command without what differs from run to run: folders, numbers, the version of Python.
-pub(super) fn command(command: &str) -> String {
+pub fn plain_command(command: &str) -> String {
     let words = command.split_whitespace().map(|word| {
         let name = word.rsplit('/').next().unwrap_or(word);
         if name.starts_with("python") {

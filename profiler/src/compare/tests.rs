@@ -1,11 +1,14 @@
 //! Made-up recordings compared: what chance does is no change, and what was changed is found.
 
+use std::time::Duration;
+
 use super::*;
 use crate::{
     aggregate::findings,
     classify::judge,
     profile::{
         Census, Change as Row, Counters, Facts, Interval, Metered, ProcessKey, ProcessRecord,
+        TrafficChoice,
     },
 };
 
@@ -138,6 +141,10 @@ fn whole(value: f64) -> u64 {
 }
 
 fn compared(before: &Recorded, after: &Recorded) -> Result<Comparison, Incomparable> {
+    compared_per(Per::Second, before, after)
+}
+
+fn compared_per(per: Per, before: &Recorded, after: &Recorded) -> Result<Comparison, Incomparable> {
     let found = [before, after].map(|it| findings(it, &Selection::default()));
     let verdicts = found.each_ref().map(judge);
     let recording = |side: usize, recorded| Recording {
@@ -145,8 +152,9 @@ fn compared(before: &Recorded, after: &Recorded) -> Result<Comparison, Incompara
         findings: &found[side],
         verdicts: &verdicts[side],
         pid: None,
+        called: command(recorded),
     };
-    compare(&recording(0, before), &recording(1, after))
+    compare_per(per, &recording(0, before), &recording(1, after))
 }
 
 fn of(before: &Run, after: &Run) -> Comparison {
@@ -360,4 +368,57 @@ fn what_makes_a_comparison_doubtful_is_named() {
     }
     let leak = comparison.at("leak").changes.retained;
     assert_eq!(leak.doubt, Some(Doubt::TooShort));
+}
+
+/// So many connections are accepted each second.
+fn asked(run: &mut Run, accepts: u64) {
+    for (second, interval) in (1..).zip(&mut run.recorded.intervals) {
+        interval.censuses[0].sockets.accepts = Some(accepts * second);
+    }
+}
+
+#[test]
+fn what_more_requests_explain_is_no_regression_per_request() {
+    let (mut before, mut after) = (Run::service(1, 1.0), Run::service(2, 20.0));
+    asked(&mut before, 10);
+    asked(&mut after, 200);
+    let [before, after] = [&before.recorded, &after.recorded];
+    let by = |per| compared_per(per, before, after).unwrap();
+    let (seconds, requests) = (by(Per::Second), by(Per::Request));
+    let ratio = |comparison: &Comparison| {
+        let change = comparison.at("leak").changes.retained;
+        change.after.estimate / change.before.estimate
+    };
+    assert!(ratio(&seconds) > 10.0, "{}", ratio(&seconds));
+    assert!(
+        (0.7..1.4).contains(&ratio(&requests)),
+        "{}",
+        ratio(&requests)
+    );
+    assert_eq!(requests.unit.name, "connection");
+    let warned = requests.warnings.join("\n");
+    let expected = "the traffic differs: 20 times as many connections accepted per second after";
+    assert!(warned.contains(expected), "{warned}");
+}
+
+#[test]
+fn requests_that_were_not_counted_cannot_be_compared() {
+    let (mut before, mut after) = (Run::service(1, 1.0), Run::service(2, 1.0));
+    let refused = |before: &Run, after: &Run| {
+        compared_per(Per::Request, &before.recorded, &after.recorded).unwrap_err()
+    };
+    let error = refused(&before, &after);
+    assert_eq!(error, Incomparable::NoRequests { which: "BEFORE" });
+    asked(&mut before, 10);
+    let error = refused(&before, &after);
+    assert_eq!(error, Incomparable::NoRequests { which: "AFTER" });
+    after.recorded.facts.traffic = TrafficChoice::SocketBytes;
+    for interval in &mut after.recorded.intervals {
+        interval.censuses[0].sockets.received_bytes = Some(1000);
+    }
+    let error = refused(&before, &after).to_string();
+    assert!(
+        error.contains("connections accepted stand for requests before, bytes"),
+        "{error}"
+    );
 }

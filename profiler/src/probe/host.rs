@@ -31,6 +31,9 @@ const SYSCALLS: [&str; 4] = [
     "sys_exit_brk",
 ];
 
+/// Tracepoints of calls that accept connections, all for one program.
+const ACCEPTS: [&str; 2] = ["sys_exit_accept", "sys_exit_accept4"];
+
 const TRACEFS: &str = "/sys/kernel/tracing";
 
 impl Probe {
@@ -51,13 +54,33 @@ impl Probe {
 
     /// Attaches the programs that watch address space.
     pub fn attach_syscalls(&mut self) -> Result<Links, ProbeError> {
+        self.attach_tracepoints("address_space_changed", "syscalls", &SYSCALLS)
+    }
+
+    /// Attaches the program that counts accepted connections. While the programs that watch address
+    /// space are in place, all system calls of the host pass through the kernel's slow path anyway,
+    /// so this costs only what is accepted.
+    pub fn attach_accepts(&mut self) -> Result<Links, ProbeError> {
+        self.attach_tracepoints("connection_accepted", "syscalls", &ACCEPTS)
+    }
+
+    /// Attaches the program that counts what is received. Kernels before 6.3 lack the tracepoint.
+    pub fn attach_receives(&mut self) -> Result<Links, ProbeError> {
+        self.attach_tracepoints("data_received", "sock", &["sock_recv_length"])
+    }
+
+    fn attach_tracepoints(
+        &mut self,
+        name: &'static str,
+        category: &str,
+        tracepoints: &[&str],
+    ) -> Result<Links, ProbeError> {
         with_tracefs(|| {
             let mut links = Links::default();
-            let name = "address_space_changed";
             let program: &mut TracePoint = self.program(name)?;
-            for tracepoint in SYSCALLS {
+            for tracepoint in tracepoints {
                 let link = program
-                    .attach("syscalls", tracepoint)
+                    .attach(category, tracepoint)
                     .and_then(|id| program.take_link(id))
                     .map_err(|source| attach_error(name, tracepoint, source))?;
                 links.push(link);

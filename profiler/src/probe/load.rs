@@ -20,11 +20,13 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!("../../ebpf/heaptide.bpf.o");
 const OBJECT_VARIABLE: &str = "HEAPTIDE_EBPF_OBJECT";
 
 /// The programs of the host: raw tracepoints, tracepoints and the page fault event.
-const HOST_PROGRAMS: [&str; 5] = [
+const HOST_PROGRAMS: [&str; 7] = [
     "process_forked",
     "process_execed",
     "process_exited",
     "address_space_changed",
+    "connection_accepted",
+    "data_received",
     "page_touched",
 ];
 
@@ -46,6 +48,7 @@ pub struct Probe {
     pub(super) multi: bool,
     pub(super) processes: HashMap<MapData, u32, ProcessConfig>,
     pub(super) threads: HashMap<MapData, u32, ThreadSlot>,
+    pub(super) ports: HashMap<MapData, u32, u32>,
     pub(super) losses: PerCpuArray<MapData, u64>,
     pub(super) ring: RingBuf<MapData>,
     diagnostics: Option<EbpfLogger<&'static dyn log::Log>>,
@@ -67,6 +70,7 @@ impl Probe {
             multi,
             processes: take(&mut ebpf, "PROCESSES")?,
             threads: take(&mut ebpf, "THREADS")?,
+            ports: take(&mut ebpf, "PORTS")?,
             losses: take(&mut ebpf, "LOSSES")?,
             ring: take(&mut ebpf, "EVENTS")?,
             diagnostics: if options.diagnostics {

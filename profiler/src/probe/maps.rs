@@ -7,7 +7,7 @@ use std::{
 
 use aya::maps::MapError;
 use profiler_common::{
-    config::{Cause, ProcessConfig, Spent, ThreadSlot},
+    config::{Cause, PortRole, ProcessConfig, Spent, ThreadSlot, Traffic},
     loss::Loss,
 };
 use rustix::io::Errno;
@@ -29,6 +29,8 @@ pub struct ProcessCounters {
     pub pools: Runs,
     /// For probes of objects.
     pub objects: Runs,
+    /// What came through its sockets.
+    pub traffic: Traffic,
 }
 
 /// Runs of programs.
@@ -88,7 +90,13 @@ impl Probe {
             blocks: runs(Cause::Blocks),
             pools: runs(Cause::Pools),
             objects: runs(Cause::Objects),
+            traffic: config.traffic,
         })
+    }
+
+    /// From now on, what is received through this port counts. If there are too many, it does not.
+    pub fn look_out_for(&mut self, role: PortRole, port: u16) {
+        let _full: Result<(), MapError> = self.ports.insert(&role.key(port), &0, 0);
     }
 
     /// The losses that the kernel half has counted since the last call.

@@ -5,7 +5,7 @@ use profiler_common::{
     walk::{MAX_COUNTED_FRAMES, MAX_FRAMES, RawFrame, WalkEnd},
 };
 
-use crate::units::Pid;
+use crate::{profile::SizeClass, units::Pid};
 
 /// One record of the kernel half.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,7 +53,8 @@ pub enum Happening {
     /// See [`EventKind::ObjectTaken`] and [`EventKind::ObjectSampled`].
     ObjectTaken {
         address: u64,
-        size_class: u32,
+        /// Zero if it is not known.
+        size: u64,
         stack: Option<RawStack>,
     },
     /// See [`EventKind::Mapped`].
@@ -76,7 +77,11 @@ pub enum Happening {
     /// See [`EventKind::BreakMoved`].
     BreakMoved { address: u64, stack: RawStack },
     /// See [`EventKind::PageTouched`].
-    PageTouched { faults: u64, stack: RawStack },
+    PageTouched {
+        address: u64,
+        faults: u64,
+        stack: RawStack,
+    },
     /// See [`EventKind::Forked`].
     Forked { child: Pid },
     /// See [`EventKind::Execed`].
@@ -107,7 +112,7 @@ pub fn decode(bytes: &[u8]) -> Option<Record> {
         },
         EventKind::ObjectTaken | EventKind::ObjectSampled => Happening::ObjectTaken {
             address,
-            size_class: detail,
+            size: SizeClass::new(detail).map_or(size, SizeClass::bytes),
             stack: match kind {
                 EventKind::ObjectSampled => Some(stack()?),
                 _ => None,
@@ -132,6 +137,7 @@ pub fn decode(bytes: &[u8]) -> Option<Record> {
             stack: stack()?,
         },
         EventKind::PageTouched => Happening::PageTouched {
+            address,
             faults: size,
             stack: stack()?,
         },

@@ -1,31 +1,37 @@
-//! The memory of another process, read through `process_vm_readv`.
+//! The memory of another process, read through `/proc/PID/mem`.
 //!
 //! The process runs on while it is read: what two reads tell need not fit together.
+//!
+//! `process_vm_readv` would read many places in one call. But since Linux 5.19 it has the kernel
+//! copy each page that it reads and that the process shares with others since a fork: reading the
+//! heap of forked workers would take away what they share. Reading this file copies nothing.
 
-use std::io;
+use std::{cell::RefCell, fs::File, io, os::unix::fs::FileExt as _, rc::Rc};
 
-use libc::iovec;
 use profiler_common::memory::{Block, ReadMemory};
 use rustix::param::page_size;
 
+use super::proc_file;
 use crate::units::Pid;
 
 /// The most that one read gets.
 const SIZE_LIMIT: usize = 64 << 20;
 
-/// How many ranges one call of the kernel gets; it takes at most 1024.
-const BATCH: usize = 512;
-
 /// The memory of one process.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Memory {
     pid: Pid,
+    /// Opened when it is needed. It stays that of a program when the process executes another one.
+    file: Rc<RefCell<Option<Rc<File>>>>,
 }
 
 impl Memory {
     /// The memory of this process; whether it can be read shows at the first read.
-    pub const fn of(pid: Pid) -> Self {
-        Self { pid }
+    pub fn of(pid: Pid) -> Self {
+        Self {
+            pid,
+            file: Rc::default(),
+        }
     }
 
     /// The process.
@@ -56,13 +62,12 @@ impl Memory {
         Some(words.map(u64::from_le_bytes))
     }
 
-    /// Reads many ranges in few calls. What cannot be read, or is too long, is `None`.
+    /// Reads many ranges. What cannot be read, or is too long, is `None`.
     pub fn read_many(&self, ranges: &[(u64, usize)]) -> Vec<Option<Vec<u8>>> {
-        let mut blocks: Vec<Option<Vec<u8>>> = Vec::with_capacity(ranges.len());
-        for batch in ranges.chunks(BATCH) {
-            self.read_batch(batch, &mut blocks);
-        }
-        blocks
+        let ranges = ranges.iter();
+        ranges
+            .map(|(address, len)| self.read_bytes(*address, *len).ok())
+            .collect()
     }
 
     /// Reads the text at `address` up to its end, at most `max` bytes of it.
@@ -84,16 +89,42 @@ impl Memory {
     }
 
     fn fill(&self, address: u64, bytes: &mut [u8]) -> io::Result<()> {
+        offset(address, bytes.len())?;
         let mut done = 0;
         while done < bytes.len() {
-            let rest = &mut bytes[done..];
-            let from = remote(offset(address, done)?, rest.len())?;
-            match self.read_vectors(&[local(rest)], &[from])? {
-                0 => return Err(io::Error::from_raw_os_error(libc::EFAULT)),
-                count => done += count,
-            }
+            done += self.read_some(offset(address, done)?, &mut bytes[done..])?;
         }
         Ok(())
+    }
+
+    /// Reads at least one byte.
+    fn read_some(&self, address: u64, bytes: &mut [u8]) -> io::Result<usize> {
+        let mut file = self.opened()?;
+        for _ in 0..2 {
+            match file.read_at(bytes, address) {
+                // It has executed another program since, or it is gone.
+                Ok(0) => {
+                    self.file.take();
+                    file = self.opened()?;
+                }
+                Ok(read) => return Ok(read),
+                Err(_nothing_there) => return Err(io::Error::from_raw_os_error(libc::EFAULT)),
+            }
+        }
+        Err(io::Error::from_raw_os_error(libc::ESRCH))
+    }
+
+    fn opened(&self) -> io::Result<Rc<File>> {
+        if let Some(file) = &*self.file.borrow() {
+            return Ok(Rc::clone(file));
+        }
+        let opened = File::open(proc_file::path(self.pid, "mem"));
+        let file = Rc::new(opened.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => io::Error::from_raw_os_error(libc::ESRCH),
+            _ => error,
+        })?);
+        *self.file.borrow_mut() = Some(Rc::clone(&file));
+        Ok(file)
     }
 
     /// Fills bytes, or clears them and says no.
@@ -103,63 +134,6 @@ impl Memory {
             bytes.fill(0);
         }
         filled
-    }
-
-    fn read_batch(&self, ranges: &[(u64, usize)], blocks: &mut Vec<Option<Vec<u8>>>) {
-        let start = blocks.len();
-        let sized = |len: usize| (len <= SIZE_LIMIT).then(|| vec![0; len]);
-        blocks.extend(ranges.iter().map(|range| sized(range.1)));
-        let blocks = &mut blocks[start..];
-        let mut next = 0;
-        while next < ranges.len() {
-            let read = self.read_prefix(&ranges[next..], &mut blocks[next..]);
-            next += read;
-            // The range behind those that were read is the one that could not be.
-            if let Some(block) = blocks.get_mut(next) {
-                *block = None;
-                next += 1;
-            }
-        }
-    }
-
-    /// Reads ranges up to the first that cannot be read, and says how many that were.
-    fn read_prefix(&self, ranges: &[(u64, usize)], blocks: &mut [Option<Vec<u8>>]) -> usize {
-        let mut to = Vec::with_capacity(ranges.len());
-        let mut from = Vec::with_capacity(ranges.len());
-        for ((address, len), block) in ranges.iter().zip(blocks) {
-            let (Some(block), Ok(remote)) = (block, remote(*address, *len)) else {
-                break;
-            };
-            to.push(local(block));
-            from.push(remote);
-        }
-        let mut left = self.read_vectors(&to, &from).unwrap_or(0);
-        let whole = from.iter().take_while(|vector| {
-            let fits = vector.iov_len <= left;
-            left = left.saturating_sub(vector.iov_len);
-            fits
-        });
-        whole.count()
-    }
-
-    /// Reads into the local vectors what the remote ones name, and says how many bytes it got.
-    fn read_vectors(&self, local: &[iovec], remote: &[iovec]) -> io::Result<usize> {
-        if local.is_empty() {
-            return Ok(0);
-        }
-        let pid = libc::pid_t::try_from(self.pid.0)
-            .map_err(|_error| io::Error::from_raw_os_error(libc::ESRCH))?;
-        let count = |vectors: &[iovec]| libc::c_ulong::try_from(vectors.len());
-        let (to, from) = (count(local), count(remote));
-        let (to, from) = (
-            to.map_err(io::Error::other)?,
-            from.map_err(io::Error::other)?,
-        );
-        // SAFETY: the local vectors stand for buffers that are borrowed mutably for as long as
-        // the vectors are used, and the kernel checks the remote ones.
-        let read =
-            unsafe { libc::process_vm_readv(pid, local.as_ptr(), to, remote.as_ptr(), from, 0) };
-        usize::try_from(read).map_err(|_error| io::Error::last_os_error())
     }
 }
 
@@ -184,21 +158,6 @@ impl ReadMemory for Memory {
     }
 }
 
-fn local(bytes: &mut [u8]) -> iovec {
-    iovec {
-        iov_base: bytes.as_mut_ptr().cast(),
-        iov_len: bytes.len(),
-    }
-}
-
-fn remote(address: u64, len: usize) -> io::Result<iovec> {
-    let address = usize::try_from(address).map_err(io::Error::other)?;
-    Ok(iovec {
-        iov_base: std::ptr::without_provenance_mut(address),
-        iov_len: len,
-    })
-}
-
 fn offset(address: u64, len: usize) -> io::Result<u64> {
     let len = u64::try_from(len).map_err(io::Error::other)?;
     let fault = || io::Error::from_raw_os_error(libc::EFAULT);
@@ -214,7 +173,10 @@ fn left_in_page(address: u64) -> usize {
 mod tests {
     use std::ffi::c_void;
 
-    use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
+    use rustix::{
+        fs::{MemfdFlags, ftruncate, memfd_create},
+        mm::{MapFlags, ProtFlags, mmap, munmap},
+    };
 
     use super::*;
 
@@ -231,13 +193,16 @@ mod tests {
 
     impl Pages {
         fn new() -> Self {
-            let (page, flags) = (page_size(), ProtFlags::READ | ProtFlags::WRITE);
+            let page = page_size();
+            let protection = ProtFlags::READ | ProtFlags::WRITE;
+            // The second page lies behind the end of the file.
+            let file = memfd_create("pages", MemfdFlags::CLOEXEC).unwrap();
+            ftruncate(&file, page as u64).unwrap();
             // SAFETY: the kernel chooses where, and nothing else uses the pages.
             unsafe {
                 let start = std::ptr::null_mut();
-                let pages = mmap_anonymous(start, 2 * page, flags, MapFlags::PRIVATE).unwrap();
+                let pages = mmap(start, 2 * page, protection, MapFlags::PRIVATE, &file, 0).unwrap();
                 pages.cast::<u8>().write_bytes(b'x', page);
-                mprotect(pages.byte_add(page), page, MprotectFlags::empty()).unwrap();
                 Self(pages)
             }
         }

@@ -6,6 +6,7 @@
 pub mod architecture;
 pub mod c_library;
 pub mod census;
+pub mod cgroup;
 pub mod elf;
 pub mod heap;
 pub mod identity;
@@ -14,7 +15,10 @@ pub mod instruction;
 pub mod link_map;
 pub mod maps;
 pub mod memory;
+pub mod pagemap;
 mod proc_file;
+pub mod sharing;
+pub mod sockets;
 mod stat;
 
 #[cfg(test)]

@@ -42,6 +42,11 @@ pub(super) fn read_start(
     Ok(bytes)
 }
 
+/// Opens a file that is read piece by piece.
+pub(super) fn open(pid: Pid, name: &str, what: &'static str) -> Result<File, ProcessError> {
+    File::open(path(pid, name)).map_err(|source| ProcessError::new(pid, what, source))
+}
+
 /// Text from a process as it may be shown: nothing in it controls a terminal.
 pub(super) fn printable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);

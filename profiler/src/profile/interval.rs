@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{ClassCensus, Losses, Metered, ProcessKey, StackId};
+use super::{
+    AllocatorCensus, CgroupCensus, ClassCensus, Losses, Metered, ProcessKey, SharingCensus,
+    SocketCensus, StackId,
+};
 
 /// What changed during one interval. Times are counted from the start of the recording.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,6 +18,12 @@ pub struct Interval {
     pub changes: Vec<Change>,
     /// How large the processes were at its end.
     pub censuses: Vec<Census>,
+    /// What their allocators held, now and then.
+    pub allocators: Vec<AllocatorCensus>,
+    /// What they shared with those that had forked them, now and then.
+    pub sharings: Vec<SharingCensus>,
+    /// What their control groups used then.
+    pub cgroups: Vec<CgroupCensus>,
     /// What became of processes.
     pub lifecycles: Vec<Lifecycle>,
     /// What was not measured.
@@ -82,6 +91,8 @@ pub struct Census {
     pub threads: u32,
     /// Processor time used since it started.
     pub cpu: Duration,
+    /// What it has open, and what came to it.
+    pub sockets: SocketCensus,
     /// Bytes in blocks that pymalloc has handed out, or mimalloc where it takes its place.
     pub pymalloc_live: Option<u64>,
     /// The small blocks by size class; empty if they were not counted.

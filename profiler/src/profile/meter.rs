@@ -1,6 +1,8 @@
 //! What counters count.
 
-use super::SizeClass;
+use std::sync::LazyLock;
+
+use super::{CopyCause, SizeClass};
 
 /// What a counter counts. No byte is counted by two meters whose sums are added up: blocks over 512
 /// bytes and small objects are disjoint, and so are those that were seen in full and those that
@@ -20,36 +22,36 @@ pub enum Metered {
     /// Pools in times in which only part of them was seen; the counts are estimates in the same
     /// way.
     SampledPool,
-    /// Small objects of a size class, each seen when pymalloc hands it out; what became of it is
-    /// read from outside.
+    /// Objects of a size class, each seen when pymalloc or mimalloc hands it out; what became of it
+    /// is read from outside. Beyond 512 bytes they are mimalloc's.
     Object(SizeClass),
-    /// Small objects in times in which only part of them was seen; the counts are estimates in the
+    /// Objects in times in which only part of them was seen; the counts are estimates in the
     /// same way.
     SampledObject(SizeClass),
     /// Address space from `mmap` and `brk`, exact to the byte.
     Mapping,
     /// Fresh pages touched, sampled: one page fault in so many.
     Page,
+    /// Those of them that a forked process had shared until it wrote there, by what was written.
+    Copied(CopyCause),
 }
+
+/// What the names of meters of objects begin with; their class follows, by its bytes.
+const OBJECT: &str = "object-";
+const SAMPLED_OBJECT: &str = "sampled-object-";
 
 /// The names of a meter by size class.
-macro_rules! names {
-    ($prefix:literal) => {
-        names!(@list $prefix
-            16 32 48 64 80 96 112 128 144 160 176 192 208 224 240 256
-            272 288 304 320 336 352 368 384 400 416 432 448 464 480 496 512)
-    };
-    (@list $prefix:literal $($bytes:literal)*) => {
-        [$(concat!($prefix, $bytes)),*]
-    };
+fn names(prefix: &str) -> Vec<String> {
+    let names = SizeClass::all().map(|class| format!("{prefix}{}", class.bytes()));
+    names.collect()
 }
 
-const OBJECTS: [&str; SizeClass::COUNT] = names!("object-");
-const SAMPLED_OBJECTS: [&str; SizeClass::COUNT] = names!("sampled-object-");
+static OBJECTS: LazyLock<Vec<String>> = LazyLock::new(|| names(OBJECT));
+static SAMPLED_OBJECTS: LazyLock<Vec<String>> = LazyLock::new(|| names(SAMPLED_OBJECT));
 
 impl Metered {
-    /// All meters.
-    pub fn all() -> impl Iterator<Item = Self> {
+    /// All meters but those of objects.
+    fn plain() -> impl Iterator<Item = Self> {
         let plain = [
             Self::Block,
             Self::Pool,
@@ -58,28 +60,44 @@ impl Metered {
             Self::Mapping,
             Self::Page,
         ];
+        plain.into_iter().chain(CopyCause::ALL.map(Self::Copied))
+    }
+
+    /// All meters.
+    pub fn all() -> impl Iterator<Item = Self> {
         let objects = SizeClass::all().map(Self::Object);
         let sampled = SizeClass::all().map(Self::SampledObject);
-        plain.into_iter().chain(objects).chain(sampled)
+        Self::plain().chain(objects).chain(sampled)
     }
 
     /// The stable name, as it stands in recordings; size classes by their bytes.
-    pub const fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Block => "block",
             Self::Pool => "pool",
             Self::SampledBlock => "sampled-block",
             Self::SampledPool => "sampled-pool",
-            Self::Object(class) => OBJECTS[class.index()],
-            Self::SampledObject(class) => SAMPLED_OBJECTS[class.index()],
+            Self::Object(class) => &OBJECTS[class.index()],
+            Self::SampledObject(class) => &SAMPLED_OBJECTS[class.index()],
             Self::Mapping => "mapping",
             Self::Page => "page",
+            Self::Copied(CopyCause::References) => "copied-by-references",
+            Self::Copied(CopyCause::Collector) => "copied-by-collector",
+            Self::Copied(CopyCause::Data) => "copied-by-data",
+            Self::Copied(CopyCause::Unknown) => "copied",
         }
     }
 
     /// Finds a meter by its stable name.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::all().find(|meter| meter.name() == name)
+        let class = |prefix| -> Option<SizeClass> {
+            let bytes: u64 = name.strip_prefix(prefix)?.parse().ok()?;
+            Some(SizeClass::of(bytes)).filter(|class| class.bytes() == bytes)
+        };
+        let objects = class(OBJECT).map(Self::Object);
+        let found = objects.or_else(|| class(SAMPLED_OBJECT).map(Self::SampledObject));
+        let found = found.or_else(|| Self::plain().find(|meter| meter.name() == name));
+        found.filter(|meter| meter.name() == name)
     }
 
     /// Whether its counts are estimates that rest on windows.
@@ -97,11 +115,23 @@ mod tests {
 
     #[test]
     fn each_meter_has_a_name_of_its_own() {
-        assert_eq!(Metered::all().count(), 6 + 2 * SizeClass::COUNT);
+        assert_eq!(Metered::all().count(), 10 + 2 * SizeClass::COUNT);
         for meter in Metered::all() {
             assert_eq!(Metered::from_name(meter.name()), Some(meter));
         }
         let largest = SizeClass::all().last().map(Metered::SampledObject);
-        assert_eq!(largest.map(Metered::name), Some("sampled-object-512"));
+        assert_eq!(
+            largest.map(Metered::name),
+            Some("sampled-object-1073741824")
+        );
+        for none in [
+            "object-",
+            "object-17",
+            "object-016",
+            "object-+16",
+            "objects",
+        ] {
+            assert_eq!(Metered::from_name(none), None, "{none}");
+        }
     }
 }

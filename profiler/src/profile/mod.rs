@@ -2,18 +2,26 @@
 //!
 //! [`Recorded`] is all of it: what a recording file holds and what a report is made from.
 
+mod allocator;
+mod cgroup;
 mod interval;
 mod losses;
 mod meter;
 mod recorded;
+mod sharing;
 mod size_class;
+mod sockets;
 mod stack;
 mod survivor;
 
+pub use allocator::{AllocatorCensus, ArenaTotals, LibcHeap, PythonHeap};
+pub use cgroup::CgroupCensus;
 pub use interval::{Census, Change, Counters, Interval, Lifecycle, LifecycleKind, own_time};
 pub use losses::Losses;
 pub use meter::Metered;
 pub use recorded::{Facts, ProcessKey, ProcessRecord, Recorded};
+pub use sharing::{CopyCause, SharingCensus};
 pub use size_class::{ClassCensus, SizeClass};
+pub use sockets::{SocketCensus, TrafficChoice};
 pub use stack::{Frame, FrameId, StackId, StackTable};
 pub use survivor::Survivor;

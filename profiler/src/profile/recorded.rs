@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Interval, StackTable, Survivor};
+use super::{Interval, StackTable, Survivor, TrafficChoice};
 use crate::units::Pid;
 
 /// Everything that a recording holds, and all that a report is made from.
@@ -55,6 +55,8 @@ pub struct Facts {
     pub page_size: u64,
     /// What a person should know about how it was measured, a sentence each.
     pub notes: Vec<String>,
+    /// What was asked to stand for traffic.
+    pub traffic: TrafficChoice,
 }
 
 /// A process of a recording: the position in [`Recorded::processes`].

@@ -124,6 +124,17 @@ impl StackTable {
         })
     }
 
+    /// The same stacks with other frames. All ids stay what they were, even if frames become alike.
+    #[must_use]
+    pub fn map_frames(mut self, mut change: impl FnMut(Frame) -> Frame) -> Self {
+        self.frame_ids.clear();
+        self.frames = (self.frames.into_iter()).map(&mut change).collect();
+        for (id, frame) in (0..).map(FrameId).zip(&self.frames) {
+            self.frame_ids.entry(frame.clone()).or_insert(id);
+        }
+        self
+    }
+
     /// How many frames it has; their ids are the numbers below.
     pub fn frame_count(&self) -> usize {
         self.frames.len()
@@ -170,6 +181,17 @@ mod tests {
             3,
             "the root, main, and leak called by main"
         );
+    }
+
+    #[test]
+    fn ids_stay_when_frames_change() {
+        let mut table = StackTable::default();
+        let [main, leak] = ["main", "leak"].map(|name| table.intern_frame(&frame(name)));
+        let stack = table.intern([main, leak]);
+        let mut table = table.map_frames(|_| frame("hidden"));
+        assert_eq!(table.frames_of(stack).collect::<Vec<_>>(), [leak, main]);
+        assert_eq!(table.frame(leak), &frame("hidden"));
+        assert_eq!(table.intern_frame(&frame("hidden")), main);
     }
 
     #[test]

@@ -18,14 +18,18 @@ pub mod debug_offsets;
 mod decode;
 pub mod error;
 pub mod fates;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod hostile;
 pub mod layouts;
 pub mod line_table;
 pub mod mimalloc;
 mod other;
+pub mod pool_heap;
 pub mod pool_sample;
 pub mod pools;
 pub mod runtime;
 pub mod sites;
+pub mod small_heap;
 mod statics;
 pub mod text;
 pub mod version;

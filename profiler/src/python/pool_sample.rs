@@ -1,17 +1,25 @@
-//! A sample of the pools that are in use: some of each size class, spread evenly over all of them.
+//! A sample of the pools that are in use, or of mimalloc's pages: some of each size class, spread
+//! evenly over all of them.
 
 use std::io;
 
-use super::pools::{PoolHeader, Pools, SIZE_CLASSES};
-use crate::process::memory::Memory;
+use super::{mimalloc::Mimalloc, pools::Pools};
+use crate::{
+    process::{ProcessError, memory::Memory},
+    profile::SizeClass,
+};
 
 /// So many pools of a class are sampled at least, if there are as many; at most twice as many.
 const LEAST: usize = 24;
 
+/// The same for pages, which are four times as large at least.
+const LEAST_PAGES: usize = 8;
+
 /// Pools that were sampled, by size class.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PoolSample {
-    classes: [Thinned; SIZE_CLASSES],
+    classes: Vec<Thinned>,
+    least: usize,
 }
 
 /// Every so many-th of the pools of a class.
@@ -25,13 +33,13 @@ struct Thinned {
 }
 
 impl Thinned {
-    fn show(&mut self, pool: u64, header: PoolHeader) {
-        self.blocks += u64::from(header.count);
+    fn show(&mut self, pool: u64, blocks: u64, least: usize) {
+        self.blocks += blocks;
         if self.seen & self.mask == 0 {
             self.kept.push(pool);
         }
         self.seen += 1;
-        if self.kept.len() > 2 * LEAST {
+        if self.kept.len() > 2 * least {
             self.mask = (self.mask << 1) | 1;
             let mut number = 0;
             self.kept.retain(|_| {
@@ -54,16 +62,35 @@ pub struct ClassSample {
 }
 
 impl PoolSample {
-    /// Takes a sample.
+    fn new(least: usize) -> Self {
+        Self {
+            classes: vec![Thinned::default(); SizeClass::COUNT],
+            least,
+        }
+    }
+
+    /// Takes a sample of pools.
     pub fn take(pools: &Pools, memory: &Memory) -> io::Result<Self> {
-        let mut sample = Self::default();
-        pools.visit(memory, |pool, header| sample.show(pool, header))?;
+        let mut sample = Self::new(LEAST);
+        pools.visit(memory, |pool, header| {
+            sample.show(pool, header.size_class.into(), header.count.into());
+        })?;
         Ok(sample)
     }
 
-    fn show(&mut self, pool: u64, header: PoolHeader) {
-        if let Some(class) = self.classes.get_mut(usize::from(header.size_class)) {
-            class.show(pool, header);
+    /// Takes a sample of mimalloc's pages, by the addresses of their entries.
+    pub fn of_pages(mimalloc: &Mimalloc, memory: &Memory) -> Result<Self, ProcessError> {
+        let mut sample = Self::new(LEAST_PAGES);
+        mimalloc.visit(memory, |entry, page| {
+            let class = SizeClass::of(page.block_size).index();
+            sample.show(entry, class, page.used);
+        })?;
+        Ok(sample)
+    }
+
+    fn show(&mut self, pool: u64, class: usize, blocks: u64) {
+        if let Some(class) = self.classes.get_mut(class) {
+            class.show(pool, blocks, self.least);
         }
     }
 
@@ -82,13 +109,9 @@ mod tests {
     use super::*;
 
     fn sample(count: u64) -> ClassSample {
-        let mut sample = PoolSample::default();
+        let mut sample = PoolSample::new(LEAST);
         for pool in 0..count {
-            let header = PoolHeader {
-                count: 10,
-                size_class: 3,
-            };
-            sample.show(pool << 12, header);
+            sample.show(pool << 12, 3, 10);
         }
         sample.into_classes().nth(3).unwrap()
     }

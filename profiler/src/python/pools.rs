@@ -196,6 +196,11 @@ impl Pools {
             .collect()
     }
 
+    /// How many bytes an arena has.
+    pub(super) const fn arena_size(&self) -> u64 {
+        self.arena_size
+    }
+
     /// How many bytes a pool has; its address is a multiple of it.
     pub const fn pool_size(&self) -> u64 {
         self.pool_size
@@ -228,7 +233,7 @@ impl Pools {
         usize::try_from(self.pool_size).unwrap_or(usize::MAX)
     }
 
-    fn arenas(&self, memory: &Memory) -> io::Result<Vec<Arena>> {
+    pub(super) fn arenas(&self, memory: &Memory) -> io::Result<Vec<Arena>> {
         let mut outcome = Ok(Vec::new());
         for _ in 0..ATTEMPTS {
             let array = word(&memory.read_bytes(self.arenas, 8)?, 0);
@@ -267,12 +272,18 @@ impl Pools {
         let is_arena = address != 0
             && (first_pool..=limit).contains(&end)
             && end.is_multiple_of(self.pool_size);
-        is_arena.then_some(Arena { first_pool, end })
+        is_arena.then_some(Arena {
+            address,
+            first_pool,
+            end,
+        })
     }
 }
 
 /// The pools of an arena that were ever in use.
-struct Arena {
+pub(super) struct Arena {
+    /// Where it starts.
+    pub(super) address: u64,
     first_pool: u64,
     end: u64,
 }

@@ -28,7 +28,7 @@ pub(super) fn from_text(text: &str) -> Option<Vec<ClassCensus>> {
         let mut numbers = part.split(':').map(|number| number.parse::<i64>().ok());
         let mut next = || size(numbers.next()??);
         let (bytes, blocks, older, older_error) = (next()?, next()?, next()?, next()?);
-        let class = SizeClass::all().find(|class| class.bytes() == bytes)?;
+        let class = Some(SizeClass::of(bytes)).filter(|class| class.bytes() == bytes)?;
         classes[class.index()] = ClassCensus {
             blocks,
             older,

@@ -60,7 +60,7 @@ pub(super) fn prepare(path: &Path, facts: &Facts) -> rusqlite::Result<Connection
     let transaction = connection.transaction()?;
     transaction.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", schema::FORMAT)?;
-    for (_, sql) in schema::TABLES {
+    for (_, sql) in schema::tables(schema::FORMAT) {
         transaction.execute_batch(sql)?;
     }
     let facts = Facts {

@@ -3,11 +3,11 @@
 use rusqlite::{Connection, OptionalExtension as _, ToSql, params, types::FromSql};
 
 use super::checked::{self, Fault};
-use crate::profile::Facts;
+use crate::profile::{Facts, TrafficChoice};
 
 /// Writes all facts, over older ones.
 pub(super) fn write(connection: &Connection, facts: &Facts) -> rusqlite::Result<()> {
-    let rows: [(&str, &dyn ToSql); 10] = [
+    let rows: [(&str, &dyn ToSql); 11] = [
         ("heaptide", &facts.heaptide),
         ("started_at", &facts.started_at),
         ("duration_ns", &checked::stored_time(facts.duration)),
@@ -21,6 +21,7 @@ pub(super) fn write(connection: &Connection, facts: &Facts) -> rusqlite::Result<
         ),
         ("page_size", &checked::stored(facts.page_size)),
         ("notes", &joined(&facts.notes)),
+        ("traffic", &facts.traffic.name()),
     ];
     let mut statement =
         connection.prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?;
@@ -53,6 +54,7 @@ pub(super) fn read(connection: &Connection) -> Result<Facts, Fault> {
             .lines()
             .map(ToOwned::to_owned)
             .collect(),
+        traffic: traffic(connection)?,
     })
 }
 
@@ -63,6 +65,18 @@ fn value<T: FromSql>(connection: &Connection, key: &'static str) -> Result<T, Fa
         .optional()?
         .flatten()
         .ok_or_else(|| wrong(key))
+}
+
+/// The choice; the first format has none.
+fn traffic(connection: &Connection) -> Result<TrafficChoice, Fault> {
+    let name: Option<String> = connection
+        .prepare_cached("SELECT value FROM meta WHERE key = 'traffic'")?
+        .query_row([], |row| Ok(String::column_result(row.get_ref(0)?).ok()))
+        .optional()?
+        .flatten();
+    name.map_or(Ok(TrafficChoice::Auto), |name| {
+        TrafficChoice::from_name(&name).ok_or_else(|| wrong("traffic"))
+    })
 }
 
 fn number(connection: &Connection, key: &'static str) -> Result<u64, Fault> {
@@ -88,7 +102,9 @@ mod tests {
 
     fn database() -> Connection {
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(schema::TABLES[0].1).unwrap();
+        let mut tables = schema::tables(schema::FORMAT);
+        let (_, meta) = tables.find(|(name, _)| *name == "meta").unwrap();
+        connection.execute_batch(meta).unwrap();
         connection
     }
 
@@ -99,6 +115,7 @@ mod tests {
             budget_percent: Some(2.0),
             page_size: 4096,
             complete: true,
+            traffic: TrafficChoice::SocketBytes,
             notes: vec!["One.".to_owned(), "Two\nlines.".to_owned()],
             ..Facts::default()
         };
@@ -120,6 +137,10 @@ mod tests {
         let connection = database();
         write(&connection, &Facts::default()).unwrap();
         for (sql, key) in [
+            (
+                "UPDATE meta SET value = 'http' WHERE key = 'traffic'",
+                "traffic",
+            ),
             (
                 "UPDATE meta SET value = -1 WHERE key = 'page_size'",
                 "page_size",

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, params};
 
-use super::rows;
+use super::{rows, series};
 
 const CHANGES: &str = "\
     INSERT INTO change \
@@ -19,11 +19,15 @@ const LOSSES: &str = "\
     ON CONFLICT DO UPDATE SET times = times + excluded.times";
 
 /// The statements that move everything but censuses from interval ?2 to interval ?1.
-const STATEMENTS: [&str; 5] = [
+const STATEMENTS: [&str; 9] = [
     CHANGES,
     LOSSES,
     "UPDATE lifecycle SET interval = ?1 WHERE interval = ?2",
     "UPDATE OR REPLACE census SET interval = ?1 WHERE interval = ?2",
+    "UPDATE OR REPLACE allocator SET interval = ?1 WHERE interval = ?2",
+    "UPDATE OR REPLACE sharing SET interval = ?1 WHERE interval = ?2",
+    "UPDATE OR REPLACE socket SET interval = ?1 WHERE interval = ?2",
+    "UPDATE OR REPLACE cgroup SET interval = ?1 WHERE interval = ?2",
     "UPDATE interval SET end_ns = (SELECT end_ns FROM interval WHERE id = ?2) WHERE id = ?1",
 ];
 
@@ -32,6 +36,16 @@ const REMAINS: [&str; 3] = [
     "DELETE FROM change WHERE interval = ?1",
     "DELETE FROM loss WHERE interval = ?1",
     "DELETE FROM interval WHERE id = ?1",
+];
+
+/// Of looks at allocators and at sharing, an interval keeps the first and the last of each process.
+const THINNED: [&str; 2] = [
+    "DELETE FROM allocator WHERE interval = ?1 AND (SELECT min(time_ns) < allocator.time_ns AND \
+     max(time_ns) > allocator.time_ns FROM allocator AS it \
+     WHERE it.interval = ?1 AND it.process = allocator.process)",
+    "DELETE FROM sharing WHERE interval = ?1 AND (SELECT min(time_ns) < sharing.time_ns AND \
+     max(time_ns) > sharing.time_ns FROM sharing AS it \
+     WHERE it.interval = ?1 AND it.process = sharing.process)",
 ];
 
 /// Moves all of interval `second` into interval `first`, and returns about how many bytes the rows
@@ -48,10 +62,16 @@ pub(super) fn merge(
     for sql in REMAINS {
         connection.prepare_cached(sql)?.execute([second])?;
     }
+    for sql in THINNED {
+        connection.prepare_cached(sql)?.execute([first])?;
+    }
     let changes: u32 = connection
         .prepare_cached("SELECT count(*) FROM change WHERE interval = ?1")?
         .query_row([first], |row| row.get(0))?;
     let censuses = thin_censuses(connection, first, first_censuses)?;
+    for sql in series::THIN {
+        connection.prepare_cached(sql)?.execute([first])?;
+    }
     Ok(rows::bytes(changes as usize, censuses))
 }
 

@@ -4,6 +4,7 @@
 //! killed heaptide loses at most the last one; [`read`] gives back what was written, or says why
 //! it cannot, and trusts nothing that stands in the file.
 
+mod causes;
 mod checked;
 mod classes;
 mod create;
@@ -13,6 +14,7 @@ mod merge;
 mod reader;
 mod rows;
 mod schema;
+mod series;
 mod tables;
 #[cfg(test)]
 mod test_data;

@@ -132,7 +132,7 @@ fn immutable(path: &Path) -> PathBuf {
 }
 
 fn read_from(connection: &Connection) -> Result<Recorded, Fault> {
-    check_kind(connection)?;
+    let format = check_kind(connection)?;
     let mut recorded = Recorded {
         facts: facts::read(connection)?,
         processes: tables::processes(connection)?,
@@ -141,7 +141,7 @@ fn read_from(connection: &Connection) -> Result<Recorded, Fault> {
         survivors: Vec::new(),
     };
     recorded.survivors = tables::survivors(connection, &recorded)?;
-    recorded.intervals = Intervals::read(connection, &recorded)?;
+    recorded.intervals = Intervals::read(connection, &recorded, format)?;
     if !recorded.facts.complete {
         let last = recorded.intervals.last();
         recorded.facts.duration = last.map(|interval| interval.end).unwrap_or_default();
@@ -149,8 +149,9 @@ fn read_from(connection: &Connection) -> Result<Recorded, Fault> {
     Ok(recorded)
 }
 
-/// Checks the marks of the file, and that its tables are those that this heaptide knows.
-fn check_kind(connection: &Connection) -> Result<(), Fault> {
+/// Checks the marks of the file, and that its tables are those that this heaptide knows. Returns
+/// its format.
+fn check_kind(connection: &Connection) -> Result<i64, Fault> {
     let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     if number("PRAGMA application_id")? != schema::APPLICATION_ID {
         return Err(Fault::NotARecording("it belongs to another program"));
@@ -159,19 +160,19 @@ fn check_kind(connection: &Connection) -> Result<(), Fault> {
     if format > schema::FORMAT {
         return Err(Fault::FromNewer(format));
     }
-    if format != schema::FORMAT {
+    if format < 1 {
         return Err(Fault::Damaged(format!("there is no format {format}")));
     }
     let mut statement = connection
         .prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1 AND sql = ?2")?;
-    for (table, sql) in schema::TABLES {
+    for (table, sql) in schema::tables(format) {
         if !statement.exists([table, sql])? {
             return Err(Fault::Damaged(format!(
                 "table {table} is missing or altered"
             )));
         }
     }
-    Ok(())
+    Ok(format)
 }
 
 #[cfg(test)]
@@ -257,7 +258,38 @@ mod tests {
             RecordingError::FromNewer { found, known, .. } => (found, known),
             other => panic!("{other}"),
         };
-        assert_eq!(numbers, (7, 1));
+        assert_eq!(numbers, (7, schema::FORMAT));
+    }
+
+    #[test]
+    fn a_file_of_the_first_format_is_read() {
+        let (_folder, path) = place();
+        fs::write(&path, recording()).unwrap();
+        let connection = Connection::open(&path).unwrap();
+        let older = "DROP TABLE socket; DROP TABLE cgroup; PRAGMA user_version = 2; \
+                     DELETE FROM meta WHERE key = 'traffic'";
+        connection.execute_batch(older).unwrap();
+        drop(connection);
+        let recorded = read(&path).unwrap();
+        assert_eq!(recorded.intervals.len(), 8);
+        let is_bare = |interval: &crate::profile::Interval| {
+            interval.cgroups.is_empty() && interval.censuses[0].sockets.accepts.is_none()
+        };
+        assert!(recorded.intervals.iter().all(is_bare));
+        assert!(recorded.intervals.iter().any(|it| !it.sharings.is_empty()));
+        let set = |sql: &str| {
+            let connection = Connection::open(&path).unwrap();
+            connection.execute_batch(sql).unwrap();
+        };
+        set(
+            "DROP TABLE allocator; DROP TABLE sharing; PRAGMA user_version = 1; \
+             DELETE FROM change WHERE meter LIKE 'copied%'",
+        );
+        let recorded = read(&path).unwrap();
+        assert!(recorded.intervals.iter().all(|it| it.sharings.is_empty()));
+        set("PRAGMA user_version = 0");
+        let error = read(&path).unwrap_err();
+        assert!(matches!(error, RecordingError::Damaged { .. }), "{error}");
     }
 
     #[test]
@@ -281,6 +313,11 @@ mod tests {
         );
         check_damaged("UPDATE OR REPLACE change SET meter = 'guess'", "meter");
         check_damaged("UPDATE census SET rss = 'much'", "rss");
+        check_damaged("UPDATE socket SET accepts = -1", "accepts");
+        check_damaged("UPDATE OR REPLACE socket SET process = 1", "table socket");
+        check_damaged("UPDATE socket SET time_ns = time_ns + 1", "table socket");
+        check_damaged("UPDATE cgroup SET current = 'much'", "current");
+        check_damaged("UPDATE cgroup SET interval = 99", "table cgroup");
         check_damaged("UPDATE process SET pid = 5000000000", "pid");
         check_damaged("UPDATE frame SET function = x'ff' WHERE id = 1", "function");
         check_damaged(

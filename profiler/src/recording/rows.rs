@@ -5,14 +5,14 @@ use std::ops::Range;
 use rusqlite::{Connection, params};
 
 use super::checked::{stored, stored_option, stored_time};
-use super::classes;
+use super::{causes, classes, series};
 use crate::profile::{
     Census, Change, FrameId, Interval, ProcessRecord, StackId, StackTable, Survivor,
 };
 
 /// About how many bytes the rows of an interval take in the file.
 pub(super) fn bytes(changes: usize, censuses: usize) -> u64 {
-    (changes * 40 + censuses * 90) as u64
+    (changes * 40 + censuses * 130) as u64
 }
 
 /// Adds frames.
@@ -83,6 +83,9 @@ pub(super) fn interval(
         ])?;
     changes(connection, id, &interval.changes)?;
     censuses(connection, id, &interval.censuses)?;
+    causes::write(connection, id, interval)?;
+    series::write_sockets(connection, id, &interval.censuses)?;
+    series::write_cgroups(connection, id, &interval.cgroups)?;
     let mut insert =
         connection.prepare_cached("INSERT INTO lifecycle VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for (position, lifecycle) in (position..).zip(&interval.lifecycles) {

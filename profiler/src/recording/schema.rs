@@ -3,14 +3,15 @@
 /// The mark of a recording in the header of an `SQLite` file: `heap`.
 pub(super) const APPLICATION_ID: i64 = 0x6865_6170;
 
-/// The format that this heaptide writes, and the newest that it reads.
-pub(super) const FORMAT: i64 = 1;
+/// The format that this heaptide writes, and the newest that it reads. It reads all before it, too:
+/// in format 1 no object was larger than 512 bytes.
+pub(super) const FORMAT: i64 = 3;
 
-/// The tables by name, each with the statement that creates it.
+/// The tables by name, each with the statement that creates it: those of the first format.
 ///
 /// `SQLite` keeps these texts in the file. The reader wants to find them unchanged, so that a
 /// forged or broken schema cannot make it run anything but plain reads of plain tables.
-pub(super) const TABLES: [(&str, &str); 10] = [
+const FIRST_TABLES: [(&str, &str); 10] = [
     (
         "meta",
         "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID",
@@ -74,6 +75,56 @@ pub(super) const TABLES: [(&str, &str); 10] = [
     ),
 ];
 
+/// What the second format has besides. It also knows meters of copied pages.
+const SECOND_TABLES: [(&str, &str); 2] = [
+    (
+        "allocator",
+        "CREATE TABLE allocator (interval INTEGER NOT NULL, process INTEGER NOT NULL, \
+         time_ns INTEGER NOT NULL, python_arenas INTEGER, python_held INTEGER, \
+         python_resident INTEGER, python_live INTEGER, python_sparse_arenas INTEGER, \
+         python_sparse_held INTEGER, python_sparse_live INTEGER, main_held INTEGER, \
+         main_free INTEGER, main_top INTEGER, main_absent INTEGER, main_returnable INTEGER, \
+         thread_arenas INTEGER, thread_held INTEGER, thread_free INTEGER, thread_top INTEGER, \
+         thread_absent INTEGER, thread_returnable INTEGER, unseen INTEGER, \
+         PRIMARY KEY (interval, process, time_ns)) WITHOUT ROWID",
+    ),
+    (
+        "sharing",
+        "CREATE TABLE sharing (interval INTEGER NOT NULL, process INTEGER NOT NULL, \
+         time_ns INTEGER NOT NULL, parent INTEGER NOT NULL, shared INTEGER NOT NULL, \
+         copied INTEGER NOT NULL, own INTEGER NOT NULL, \
+         PRIMARY KEY (interval, process, time_ns)) WITHOUT ROWID",
+    ),
+];
+
+/// What the third format has besides.
+const SERIES_TABLES: [(&str, &str); 2] = [
+    (
+        "socket",
+        "CREATE TABLE socket (interval INTEGER NOT NULL, process INTEGER NOT NULL, \
+         time_ns INTEGER NOT NULL, descriptors INTEGER, listeners INTEGER, accepts INTEGER, \
+         receives INTEGER, received_bytes INTEGER, messages INTEGER, \
+         PRIMARY KEY (interval, process, time_ns)) WITHOUT ROWID",
+    ),
+    (
+        "cgroup",
+        "CREATE TABLE cgroup (interval INTEGER NOT NULL, path TEXT NOT NULL, \
+         time_ns INTEGER NOT NULL, current INTEGER NOT NULL, reclaimable INTEGER NOT NULL, \
+         max INTEGER, high INTEGER, PRIMARY KEY (interval, path, time_ns)) WITHOUT ROWID",
+    ),
+];
+
+/// The format from which on there are series of sockets and control groups.
+pub(super) const HAS_SERIES: i64 = 3;
+
+/// The tables that a file of this format has.
+pub(super) fn tables(format: i64) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let second = SECOND_TABLES.into_iter().filter(move |_| format >= 2);
+    let series = SERIES_TABLES.into_iter();
+    let series = series.filter(move |_| format >= HAS_SERIES);
+    FIRST_TABLES.into_iter().chain(second).chain(series)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,7 +141,7 @@ mod tests {
     fn the_format_is_documented_column_by_column() {
         let document = include_str!("../../../docs/recording-format.md");
         let connection = rusqlite::Connection::open_in_memory().unwrap();
-        for (table, sql) in TABLES {
+        for (table, sql) in tables(FORMAT) {
             connection.execute_batch(sql).unwrap();
             let heading = format!("### `{table}`");
             let section = document.split_once(&heading).expect(table).1;

@@ -8,13 +8,14 @@ use std::collections::HashMap;
 use rusqlite::Connection;
 
 use super::{
+    causes,
     checked::{Fault, Fields},
-    classes,
+    classes, schema, series,
 };
 use crate::{
     profile::{
         Census, Change, Counters, Frame, FrameId, Interval, Lifecycle, LifecycleKind, Metered,
-        ProcessKey, ProcessRecord, Recorded, StackId, StackTable, Survivor,
+        ProcessKey, ProcessRecord, Recorded, SocketCensus, StackId, StackTable, Survivor,
     },
     units::Pid,
 };
@@ -150,6 +151,7 @@ impl Intervals {
     pub(super) fn read(
         connection: &Connection,
         recorded: &Recorded,
+        format: i64,
     ) -> Result<Vec<Interval>, Fault> {
         let mut intervals = Self {
             filled: Vec::new(),
@@ -160,6 +162,14 @@ impl Intervals {
         intervals.read_times(connection)?;
         intervals.read_changes(connection)?;
         intervals.read_censuses(connection)?;
+        if format >= 2 {
+            intervals.read_allocators(connection)?;
+            intervals.read_sharings(connection)?;
+        }
+        if format >= schema::HAS_SERIES {
+            intervals.read_sockets(connection)?;
+            intervals.read_cgroups(connection)?;
+        }
         intervals.read_lifecycles(connection)?;
         intervals.read_losses(connection)?;
         for interval in &mut intervals.filled {
@@ -199,10 +209,14 @@ impl Intervals {
         Ok((self.interval(fields)?, ProcessKey(process)))
     }
 
-    fn interval(&mut self, fields: &Fields<'_>) -> Result<&mut Interval, Fault> {
-        let position = (self.positions.get(&fields.integer(0)?))
+    fn position(&self, fields: &Fields<'_>) -> Result<usize, Fault> {
+        (self.positions.get(&fields.integer(0)?))
             .copied()
-            .ok_or_else(|| fields.impossible(0))?;
+            .ok_or_else(|| fields.impossible(0))
+    }
+
+    fn interval(&mut self, fields: &Fields<'_>) -> Result<&mut Interval, Fault> {
+        let position = self.position(fields)?;
         Ok(&mut self.filled[position])
     }
 
@@ -246,6 +260,52 @@ impl Intervals {
             let census = census(fields, process)?;
             keys.check("census", (fields.integer(0)?, process, census.time))?;
             interval.censuses.push(census);
+            Ok(())
+        })
+    }
+
+    fn read_allocators(&mut self, connection: &Connection) -> Result<(), Fault> {
+        let mut keys = Ascending::default();
+        each_row(connection, "allocator", causes::ALLOCATORS, |fields| {
+            let (interval, process) = self.place(fields)?;
+            let census = causes::allocator(fields, process)?;
+            keys.check("allocator", (fields.integer(0)?, process, census.time))?;
+            interval.allocators.push(census);
+            Ok(())
+        })
+    }
+
+    fn read_sockets(&mut self, connection: &Connection) -> Result<(), Fault> {
+        let by_moment = |interval: &Interval| series::by_moment(&interval.censuses);
+        let censuses: Vec<_> = self.filled.iter().map(by_moment).collect();
+        each_row(connection, "socket", series::SOCKETS, |fields| {
+            let (position, time) = (self.position(fields)?, fields.time(2)?);
+            let process = ProcessKey(fields.id(1, self.process_count)?);
+            let census = censuses[position].get(&(process, time));
+            let census = *census.ok_or_else(|| fields.impossible(2))?;
+            self.filled[position].censuses[census].sockets = series::sockets(fields)?;
+            Ok(())
+        })
+    }
+
+    fn read_sharings(&mut self, connection: &Connection) -> Result<(), Fault> {
+        let mut keys = Ascending::default();
+        each_row(connection, "sharing", causes::SHARINGS, |fields| {
+            let (interval, process) = self.place(fields)?;
+            let census = causes::sharing(fields, process)?;
+            keys.check("sharing", (fields.integer(0)?, process, census.time))?;
+            interval.sharings.push(census);
+            Ok(())
+        })
+    }
+
+    fn read_cgroups(&mut self, connection: &Connection) -> Result<(), Fault> {
+        let mut keys = Ascending::default();
+        each_row(connection, "cgroup", series::CGROUPS, |fields| {
+            let cgroup = series::cgroup(fields)?;
+            let key = (fields.integer(0)?, cgroup.path.clone(), cgroup.time);
+            keys.check("cgroup", key)?;
+            self.interval(fields)?.cgroups.push(cgroup);
             Ok(())
         })
     }
@@ -295,6 +355,8 @@ fn census(fields: &Fields<'_>, process: ProcessKey) -> Result<Census, Fault> {
         swap: fields.optional_size(7)?,
         threads: fields.small(8)?,
         cpu: fields.time(9)?,
+        // They have a table of their own.
+        sockets: SocketCensus::default(),
         pymalloc_live: fields.optional_size(10)?,
         pymalloc_arenas: fields.optional_size(11)?,
         probe_runs: fields.size(12)?,

@@ -7,8 +7,9 @@ use tempfile::TempDir;
 
 use crate::{
     profile::{
-        Census, Change, Counters, Facts, Frame, Interval, Lifecycle, LifecycleKind, Losses,
-        Metered, ProcessKey, ProcessRecord, StackId, StackTable,
+        AllocatorCensus, ArenaTotals, Census, CgroupCensus, Change, Counters, Facts, Frame,
+        Interval, LibcHeap, Lifecycle, LifecycleKind, Losses, Metered, ProcessKey, ProcessRecord,
+        PythonHeap, SharingCensus, SocketCensus, StackId, StackTable, TrafficChoice,
     },
     units::Pid,
 };
@@ -32,6 +33,7 @@ pub(super) fn facts() -> Facts {
         page_fault_period: 64,
         page_size: 4096,
         notes: vec!["Blocks were observed all the time.".to_owned()],
+        traffic: TrafficChoice::TcpAccepts,
     }
 }
 
@@ -71,12 +73,48 @@ pub(super) fn census(process: u32, time: Duration, rss: u64) -> Census {
         pss: Some(rss / 2),
         uss: None,
         threads: 4,
+        sockets: SocketCensus {
+            descriptors: Some(9),
+            accepts: Some(7 * time.as_secs()),
+            received_bytes: Some(7000 * time.as_secs()),
+            ..SocketCensus::default()
+        },
         cpu: time / 2,
         blocks_observed: time,
         pools_observed: time,
         objects_observed: time,
         object_windows: time.as_secs(),
         ..Census::default()
+    }
+}
+
+/// What allocators held in this second; each knows something in two of three.
+fn allocator(time: Duration, second: u32) -> AllocatorCensus {
+    let arena = |base: u64| ArenaTotals {
+        arenas: 1,
+        held: base,
+        free: base + 1,
+        top: base + 2,
+        absent: base + 3,
+        returnable: base + 4,
+    };
+    AllocatorCensus {
+        process: ProcessKey(0),
+        time,
+        python: (!second.is_multiple_of(3)).then_some(PythonHeap {
+            arenas: 9,
+            held: 8,
+            resident: 7,
+            live: 6,
+            sparse_arenas: 5,
+            sparse_held: 4,
+            sparse_live: 3,
+        }),
+        libc: (second % 3 != 1).then_some(LibcHeap {
+            main: arena(100),
+            threads: arena(200),
+            unseen: 1,
+        }),
     }
 }
 
@@ -113,6 +151,23 @@ pub(super) fn interval(second: u32, count: u32, stack_count: u32) -> Interval {
         end,
         changes,
         censuses: vec![census(0, end, 1 << 26)],
+        allocators: vec![allocator(end, second)],
+        sharings: vec![SharingCensus {
+            process: ProcessKey(0),
+            time: end,
+            parent: Pid(17),
+            shared: 1 << 20,
+            copied: u64::from(second) << 12,
+            own: 3,
+        }],
+        cgroups: vec![CgroupCensus {
+            path: "/app.slice/web".to_owned(),
+            time: end,
+            current: 1 << 27,
+            reclaimable: 1 << 20,
+            limit: second.is_multiple_of(2).then_some(1 << 29),
+            high: None,
+        }],
         lifecycles: vec![Lifecycle {
             process: ProcessKey(0),
             time: end,

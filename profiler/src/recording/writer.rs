@@ -425,12 +425,20 @@ mod tests {
         assert_eq!(rings.sum::<u64>(), 99);
         let lifecycles = merged.iter().flat_map(|one| &one.lifecycles);
         assert!(lifecycles.eq(intervals.iter().flat_map(|one| &one.lifecycles)));
+        let looks: usize = merged.iter().map(|one| one.allocators.len()).sum();
+        let shares: usize = merged.iter().map(|one| one.sharings.len()).sum();
+        assert!((8..=16).contains(&looks) && looks == shares, "{looks}");
+        let first = merged[0].allocators[0].time;
+        assert_eq!(first, Duration::from_secs(1), "the first one stays");
         let censuses: Vec<_> = merged.iter().flat_map(|one| &one.censuses).collect();
         assert_eq!(
             censuses.len(),
             8 + 2,
             "the first and the peak besides the last ones"
         );
+        assert!(censuses.iter().all(|it| it.sockets.accepts.is_some()));
+        let cgroups = merged.iter().map(|one| one.cgroups.len());
+        assert!(cgroups.eq([1; 8]), "the last of each");
         assert_eq!(
             censuses.iter().map(|census| census.rss).max(),
             Some(1 << 30)

@@ -1,12 +1,16 @@
-//! Findings for people and for programs: text, JSON and flamegraphs, as functions of their input.
+//! Findings for people and for programs: text, JSON, HTML and flamegraphs, as functions of their
+//! input.
 
 mod diagnosis;
 mod diff;
 mod export;
 mod flamegraph;
+mod html;
 mod json;
+mod numbers;
 mod place;
 mod plain;
+mod redact;
 #[cfg(test)]
 mod sample;
 mod screen;
@@ -19,8 +23,10 @@ pub use flamegraph::{
     Colors, Differential, FlamegraphOptions, ReportError, Widths, differential, flamegraph,
     per_second,
 };
+pub use html::{diff_html, html};
 pub use json::json;
 pub use place::{Owner, Places};
+pub use redact::{Redaction, Redactor};
 pub use text::{TextOptions, text};
 
 use crate::{aggregate::Findings, classify::Verdicts, profile::Recorded};

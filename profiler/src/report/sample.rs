@@ -8,7 +8,7 @@ use super::Subject;
 use crate::{
     aggregate::{Course, Estimate, Findings, GroupFinding, Moment, ProcessFinding, Site, Totals},
     classify::{Verdicts, judge},
-    profile::{Facts, Frame, ProcessKey, ProcessRecord, Recorded, StackId},
+    profile::{Facts, Frame, ProcessKey, ProcessRecord, Recorded, StackId, TrafficChoice},
     units::Pid,
 };
 
@@ -44,6 +44,7 @@ impl Sample {
                 page_fault_period: 16,
                 page_size: 4096,
                 notes: Vec::new(),
+                traffic: TrafficChoice::Auto,
             },
             ..Recorded::default()
         };
@@ -124,6 +125,8 @@ impl Sample {
             retained: Estimate::exact(rss.1.saturating_sub(rss.0) / 10 * 9),
             explained_growth_percent: Some(94.0),
             live_mappings: 0,
+            allocator: None,
+            sharing: None,
             course: straight(rss),
         });
         self.summed()
@@ -154,6 +157,7 @@ impl Sample {
             allocations: Estimate::exact(allocated / 600),
             resident: retained / 4096 * 4096,
             mapped: 0,
+            retained_by_age: Vec::new(),
             growth_per_second: per_second((0, retained)),
             share_of_growth_percent: 0.0,
         });

@@ -162,6 +162,11 @@ impl Channel {
         self.throttle.is_open()
     }
 
+    /// Whether its probes are in place.
+    pub(super) fn has_probes(&self) -> bool {
+        !self.links.is_empty()
+    }
+
     /// What its probes are for.
     pub(super) const fn class(&self) -> SiteClass {
         self.class
@@ -172,6 +177,18 @@ impl Channel {
     pub(super) fn take_links(&mut self) -> Links {
         self.is_interrupted = self.throttle.is_open();
         std::mem::take(&mut self.links)
+    }
+
+    /// Takes away the probes of a window that is over, though it is not booked yet.
+    pub(super) fn take_links_of_window(&mut self) -> Links {
+        std::mem::take(&mut self.links)
+    }
+
+    /// How long the window is that they are open for; `None` if they are closed, or open for as
+    /// long as that is affordable.
+    pub(super) fn length(&self) -> Option<Duration> {
+        let opening = self.opening.filter(|_| self.is_open())?;
+        opening.length
     }
 
     /// For how long they have been open; not at all if the plan has no such sites.
@@ -218,8 +235,8 @@ impl Channel {
 pub(super) const fn timing(has_multi_links: bool) -> Timing {
     if has_multi_links {
         Timing {
-            closing: 0.005,
-            briefest: 0.005,
+            closing: 0.002,
+            briefest: 0.001,
         }
     } else {
         Timing {

@@ -6,7 +6,7 @@ use crate::{
     aggregate::Elders,
     process::memory::Memory,
     profile::ClassCensus,
-    python::{fates::FateReader, pool_sample::PoolSample, pools::Pools},
+    python::{fates::FateReader, small_heap::SmallHeap},
 };
 
 /// The shortest time between two looks at them …
@@ -25,15 +25,15 @@ pub(super) struct ElderWatch {
 impl ElderWatch {
     /// Begins to watch.
     pub(super) fn start(
-        pools: &Pools,
+        heap: &SmallHeap,
         fates: &mut FateReader,
         memory: &Memory,
         now: Duration,
     ) -> io::Result<Self> {
-        let sample = PoolSample::take(pools, memory)?;
+        let sample = heap.sample(memory)?;
         let read = |pool| fates.living(memory, &[pool]);
         Ok(Self {
-            elders: Elders::new(sample.into_classes(), read),
+            elders: Elders::new(sample.into_iter(), read),
             since: now,
             next: now,
         })
@@ -47,7 +47,7 @@ impl ElderWatch {
     /// Looks at those that are left, and counts all blocks.
     pub(super) fn look(
         &mut self,
-        pools: &Pools,
+        heap: &SmallHeap,
         fates: &mut FateReader,
         memory: &Memory,
         now: Duration,
@@ -55,7 +55,6 @@ impl ElderWatch {
         let age = now.saturating_sub(self.since);
         self.next = now.saturating_add(SHORTEST_PAUSE.max(age / PAUSES_IN_AGE));
         self.elders.look(|blocks| fates.fates(memory, blocks));
-        let census = pools.census(memory)?;
-        Ok(self.elders.census(&census.blocks_by_class))
+        Ok(self.elders.census(&heap.blocks_by_class(memory)?))
     }
 }

@@ -2,19 +2,24 @@
 
 use std::{
     rc::Rc,
+    thread,
     time::{Duration, Instant},
 };
 
 use super::{
+    causes::Causes,
     channel::{Channel, Outcome, Shift},
     clock::Clock,
     cost::{CostModel, Costs},
     elders::ElderWatch,
     gauge::Gauge,
+    limits::Limits,
     pace::Pace,
+    self_test::{self, SelfTest},
+    traffic::SocketWatch,
 };
 use crate::{
-    probe::{Busy, Links, Passed, Probe, ProcessCounters, Record, Timing, UNLIMITED},
+    probe::{Busy, Links, Passed, Probe, ProcessCounters, Record},
     process::{
         census::{Figures, processor_time},
         identity::Identity,
@@ -28,43 +33,18 @@ use crate::{
     units::Pid,
 };
 
-/// How often sizes are read.
+/// How often Python's heap is read.
 const CENSUS_PERIOD: Duration = Duration::from_secs(1);
+
+/// No probes are left open that briefly: whoever waits that long cannot do anything else meanwhile,
+/// but takes them away on time, and not when the next look happens to come.
+const BRIEF: Duration = Duration::from_millis(3);
+
+/// How often the page tables are walked for what is shared: whoever maps memory waits meanwhile.
+const DEEP_PERIOD: Duration = Duration::from_secs(5);
 
 /// Processor time that tells how busy a process is.
 const TELLING: Duration = Duration::from_millis(2);
-
-/// Which part of the target's time each kind of probe may take.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    blocks: f64,
-    pools: f64,
-    objects: f64,
-    timing: Timing,
-}
-
-impl Limits {
-    /// Divides the budget. What is left is for tracepoints and page faults, which are always on.
-    pub(super) fn of_budget(percent: f64, timing: Timing) -> Self {
-        let budget = percent / 100.0;
-        Self {
-            blocks: budget * 0.25,
-            pools: budget * 0.1,
-            objects: budget * 0.6,
-            timing,
-        }
-    }
-
-    /// No limits at all.
-    pub(super) const fn none(timing: Timing) -> Self {
-        Self {
-            blocks: UNLIMITED,
-            pools: UNLIMITED,
-            objects: UNLIMITED,
-            timing,
-        }
-    }
-}
 
 /// A process that is followed.
 pub(super) struct Followed {
@@ -79,12 +59,37 @@ pub(super) struct Followed {
     is_held_back: bool,
     gauge: Gauge,
     ledger: CostLedger,
+    self_test: SelfTest,
+    /// What was read when a brief window was over, until it is booked.
+    read_ahead: Option<Reading>,
     elders: Option<ElderWatch>,
+    sockets: SocketWatch,
     deep: Pace,
     heap: Pace,
-    last_deep: Figures,
+    pub(super) last_deep: Figures,
     last_heap: Option<PoolCensus>,
     last_mimalloc: Option<MimallocCensus>,
+    pub(super) causes: Causes,
+}
+
+/// What the kernel tells of a process at a moment.
+#[derive(Clone, Copy, Debug)]
+struct Reading {
+    at: Duration,
+    counters: ProcessCounters,
+    /// `None` if it is gone.
+    cpu: Option<Duration>,
+}
+
+impl Reading {
+    /// `None` if the kernel half does not follow it.
+    fn of(pid: Pid, probe: &Probe, at: Duration) -> Option<Self> {
+        Some(Self {
+            at,
+            counters: probe.counters(pid)?,
+            cpu: processor_time(pid),
+        })
+    }
 }
 
 /// What has been spent on a process so far.
@@ -113,12 +118,16 @@ impl Followed {
             is_held_back: false,
             gauge: Gauge::default(),
             ledger: CostLedger::default(),
+            self_test: SelfTest::default(),
+            read_ahead: None,
             elders: None,
-            deep: Pace::new(CENSUS_PERIOD),
+            sockets: SocketWatch::new(limits.sight),
+            deep: Pace::new(DEEP_PERIOD),
             heap: Pace::new(CENSUS_PERIOD),
             last_deep: Figures::default(),
             last_heap: None,
             last_mimalloc: None,
+            causes: Causes::default(),
         }
     }
 
@@ -126,6 +135,7 @@ impl Followed {
     pub(super) fn forget_plan(&mut self) {
         self.plan = None;
         self.elders = None;
+        self.causes = Causes::default();
     }
 
     /// Takes the probes away, and returns them for whoever has the time to wait.
@@ -145,7 +155,23 @@ impl Followed {
         now: Duration,
         clock: Clock,
     ) -> Outcome {
-        let mut outcome = self.pay_once(probe, model, (now, clock), &[]);
+        // What a brief window showed has to be taken in before it is booked.
+        if self.read_ahead.is_some() && self.is_held_back {
+            return Outcome::default();
+        }
+        let pid = self.identity.pid;
+        let mut failed = None;
+        if !self.is_held_back {
+            failed = self.test_probes();
+        }
+        let reading = self.read_ahead.take();
+        let Some(reading) = reading.or_else(|| Reading::of(pid, probe, now)) else {
+            return Outcome::default();
+        };
+        let mut outcome = self.pay_once(probe, model, (reading, clock), &[]);
+        if let Some(self_test::Outcome::Failed { missed, counted }) = failed {
+            outcome.closed.append(self.fall_back(missed, counted));
+        }
         let opened: Vec<SiteClass> = outcome
             .shifts
             .iter()
@@ -154,27 +180,52 @@ impl Followed {
             .collect();
         if opened.contains(&SiteClass::Objects) {
             self.gauge.reset();
+            self.begin_test();
         }
         // Opening takes a while, in which the target goes on; that is no part of a window.
-        if !opened.is_empty() {
-            outcome.append(self.pay_once(probe, model, (clock.now(), clock), &opened));
+        if !opened.is_empty()
+            && let Some(reading) = Reading::of(pid, probe, clock.now())
+        {
+            outcome.append(self.pay_once(probe, model, (reading, clock), &opened));
+        }
+        if opened.contains(&SiteClass::Objects) {
+            self.wait_for_brief_window(probe, clock, &mut outcome);
         }
         outcome
+    }
+
+    /// If the window that has just opened is brief, waits for its end, and takes its probes away.
+    /// What they have shown and cost is booked when the records have been taken in.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a window is a time and nothing else"
+    )]
+    fn wait_for_brief_window(&mut self, probe: &Probe, clock: Clock, outcome: &mut Outcome) {
+        let Some(length) = self.objects.length().filter(|length| *length <= BRIEF) else {
+            return;
+        };
+        thread::sleep(length);
+        if let Some((pools, memory)) = self.heap_reader() {
+            self.self_test.end(&pools, &memory);
+        }
+        self.read_ahead = Reading::of(self.identity.pid, probe, clock.now());
+        outcome.closed.append(self.objects.take_links_of_window());
     }
 
     fn pay_once(
         &mut self,
         probe: &mut Probe,
         model: CostModel,
-        (now, clock): (Duration, Clock),
+        (reading, clock): (Reading, Clock),
         just_opened: &[SiteClass],
     ) -> Outcome {
         let mut outcome = Outcome::default();
-        let (Some(plan), Some(counters)) = (&self.plan, probe.counters(self.identity.pid)) else {
+        let Some(plan) = &self.plan else {
             return outcome;
         };
-        let (costs, busy) = self.ledger.book(&counters, model, &mut self.gauge);
-        let (own, cpu) = self.ledger.time_passed(self.identity.pid, now, costs);
+        let now = reading.at;
+        let (costs, busy) = (self.ledger).book(&reading.counters, model, &mut self.gauge);
+        let (own, cpu) = self.ledger.time_passed(&reading, costs);
         let target = (self.identity.pid, plan);
         for (channel, cost, busy) in [
             (&mut self.pools, costs.pools, Busy::default()),
@@ -199,8 +250,51 @@ impl Followed {
         outcome
     }
 
+    fn begin_test(&mut self) {
+        if let Some((pools, memory)) = self.heap_reader() {
+            self.self_test.begin(&pools, &memory);
+        }
+    }
+
+    /// Goes on with the test of the probes; all that they saw before the last call is known.
+    fn test_probes(&mut self) -> Option<self_test::Outcome> {
+        let outcome = self.self_test.judge();
+        if self.objects.has_probes()
+            && let Some((pools, memory)) = self.heap_reader()
+        {
+            self.self_test.go_on(&pools, &memory);
+        }
+        outcome
+    }
+
+    /// Its probes miss small objects: looks at pools instead. Returns the links of the old probes.
+    fn fall_back(&mut self, missed: u64, counted: u64) -> Links {
+        let Some(plan) = &mut self.plan else {
+            return Links::default();
+        };
+        plan.fall_back(missed, counted);
+        self.objects.take_links()
+    }
+
+    /// What a person should know about how it is measured, once.
+    pub(super) fn take_notes(&mut self) -> Vec<String> {
+        let plan = self.plan.as_mut();
+        plan.map(|plan| std::mem::take(&mut plan.notes))
+            .unwrap_or_default()
+    }
+
+    /// Looks up on which sockets it listens, before anything is received through them.
+    pub(super) fn look_for_listeners(&mut self, probe: &mut Probe) {
+        let pid = self.identity.pid;
+        self.sockets.look_for_listeners(probe, pid, Instant::now());
+    }
+
     /// A probe of small objects was hit.
-    pub(super) fn hit(&mut self, record: &Record, has_stack: bool) {
+    pub(super) fn hit(&mut self, record: &Record, (address, has_stack): (u64, bool)) {
+        let plan = self.plan.as_ref().filter(|plan| plan.mimalloc.is_none());
+        if let Some(pools) = plan.and_then(|plan| plan.pools.as_ref()) {
+            self.self_test.saw(address & !(pools.pool_size() - 1));
+        }
         self.gauge.hit(record.tid, record.time_ns, has_stack);
     }
 
@@ -225,6 +319,9 @@ impl Followed {
 
     /// How soon to pay again.
     pub(super) fn check_within(&self) -> Duration {
+        if self.read_ahead.is_some() {
+            return Duration::ZERO;
+        }
         [&self.pools, &self.blocks, &self.objects]
             .map(Channel::check_within)
             .into_iter()
@@ -249,10 +346,19 @@ impl Followed {
 
     /// How large the process is now; `None` if it is gone. What is looked at rarely is looked at
     /// if this is the last time.
-    pub(super) fn census(&mut self, time: Duration, is_last: bool) -> Option<Census> {
+    pub(super) fn census(
+        &mut self,
+        probe: &mut Probe,
+        time: Duration,
+        is_last: bool,
+    ) -> Option<Census> {
         let pid = self.identity.pid;
         let now = Instant::now();
         let shallow = Figures::read(pid, false).ok()?;
+        let sockets = self.sockets.census(probe, pid, now);
+        if is_last {
+            self.deep = Pace::new(DEEP_PERIOD);
+        }
         if let Some(Ok(figures)) = self.deep.run(now, || Figures::read(pid, true)) {
             self.last_deep = figures;
         }
@@ -274,6 +380,7 @@ impl Followed {
             swap: deep.swap,
             threads: shallow.threads,
             cpu: shallow.cpu,
+            sockets,
             pymalloc_live: live,
             size_classes,
             pymalloc_arenas: reserved,
@@ -289,13 +396,13 @@ impl Followed {
     /// How many small blocks there are now, and were there before, if it is time to count them.
     fn look_at_elders(&mut self, now: Duration, is_last: bool) -> Option<Vec<ClassCensus>> {
         let plan = self.plan.as_mut()?;
-        let (pools, fates) = (plan.pools.as_ref()?, plan.fates.as_mut()?);
+        let (heap, fates) = (plan.heap()?, plan.fates.as_mut()?);
         if self.elders.is_none() {
-            self.elders = ElderWatch::start(pools, fates, &plan.memory, now).ok();
+            self.elders = ElderWatch::start(&heap, fates, &plan.memory, now).ok();
         }
         let elders = self.elders.as_mut()?;
         let is_due = is_last || elders.is_due(now);
-        is_due.then(|| elders.look(pools, fates, &plan.memory, now).ok())?
+        is_due.then(|| elders.look(&heap, fates, &plan.memory, now).ok())?
     }
 
     fn read_heap(&mut self, now: Instant) {
@@ -316,7 +423,7 @@ impl Followed {
     }
 
     fn heap_reader(&self) -> Option<(Rc<Pools>, crate::process::memory::Memory)> {
-        let plan = self.plan.as_ref()?;
+        let plan = self.plan.as_ref().filter(|plan| plan.mimalloc.is_none())?;
         Some((Rc::clone(plan.pools.as_ref()?), plan.memory.clone()))
     }
 }
@@ -354,17 +461,17 @@ impl CostLedger {
 
     /// The time that the process had for itself since the last call, and the processor time that
     /// it used.
-    fn time_passed(&mut self, pid: Pid, now: Duration, costs: Costs) -> (Duration, Duration) {
-        let cpu = processor_time(pid).unwrap_or(self.cpu);
+    fn time_passed(&mut self, reading: &Reading, costs: Costs) -> (Duration, Duration) {
+        let cpu = reading.cpu.unwrap_or(self.cpu);
         let spent = if self.cpu.is_zero() {
             Duration::ZERO
         } else {
             cpu.saturating_sub(self.cpu)
         };
-        let passed = now.saturating_sub(self.paid_until);
+        let passed = reading.at.saturating_sub(self.paid_until);
         self.cpu = cpu;
         self.own_cpu += spent.saturating_sub(costs.total());
-        self.paid_until = now;
+        self.paid_until = reading.at;
         (own_time(spent, passed).saturating_sub(costs.total()), spent)
     }
 }

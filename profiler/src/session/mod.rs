@@ -1,6 +1,8 @@
 //! One recording from start to end: it wires the kernel half, the books and the file together, and
 //! it is the only place that knows the time.
 
+mod causes;
+mod cgroups;
 mod channel;
 mod clock;
 mod cost;
@@ -10,19 +12,22 @@ mod error;
 mod followed;
 mod gauge;
 mod launch;
+mod limits;
 mod naming;
 mod notes;
 mod options;
 mod pace;
 mod recorder;
+mod self_test;
 mod signals;
 mod tracker;
+mod traffic;
 
 pub use cost::{CostModel, Costs};
 pub use doctor::examine;
 pub use error::SessionError;
 pub use launch::{HANDSHAKE_VERB, become_command};
-pub use options::{Options, Target, Traffic};
+pub use options::{Options, Target};
 pub use recorder::{Ending, Finished, Observer, Progress, record};
 
 use crate::{process::image, units::Pid};

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::units::Pid;
+use crate::{profile::TrafficChoice, units::Pid};
 
 /// What is measured.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -17,32 +17,6 @@ pub enum Target {
         /// The program and its arguments.
         command: Vec<String>,
     },
-}
-
-/// Which signal stands for the traffic of the target.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Traffic {
-    /// Whatever the target offers.
-    #[default]
-    Auto,
-    /// None.
-    None,
-    /// Connections accepted.
-    TcpAccepts,
-    /// Bytes received from sockets.
-    SocketBytes,
-}
-
-impl Traffic {
-    /// The stable name, as it stands in recordings.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::None => "none",
-            Self::TcpAccepts => "tcp-accepts",
-            Self::SocketBytes => "socket-bytes",
-        }
-    }
 }
 
 /// What a recording shall be like.
@@ -64,9 +38,12 @@ pub struct Options {
     /// Whether descendants are followed.
     pub children: bool,
     /// Which signal stands for traffic.
-    pub traffic: Traffic,
+    pub traffic: TrafficChoice,
     /// Whether the kernel half writes diagnostics.
     pub diagnostics: bool,
     /// Use one link for each probe, as on kernels before 6.6.
     pub single_site_links: bool,
+    /// Leave out half of the places where small objects are handed out, as if the scan of the code
+    /// had missed them.
+    pub leave_out_sites: bool,
 }

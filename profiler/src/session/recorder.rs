@@ -17,6 +17,7 @@ use tokio::{
 use super::{
     Options, SessionError, Target, clock::Clock, cost::CostModel, launch::Launched,
     naming::TargetName, notes::sampling_notes, own_file_offset, signals::Signals, tracker::Tracker,
+    traffic,
 };
 use crate::{
     probe::{Links, LoadOptions, Probe, calibrate},
@@ -204,8 +205,9 @@ impl Recorder {
         let mut host = probe.attach_lifecycle()?;
         host.append(probe.attach_syscalls()?);
         host.append(probe.attach_page_faults(PAGE_FAULT_PERIOD)?);
+        let sight = traffic::begin(&mut probe, options.traffic, &mut host, &mut facts.notes);
         let clock = Clock::start();
-        let mut tracker = Tracker::new(probe, CostModel { hit }, options, clock);
+        let mut tracker = Tracker::new(probe, CostModel { hit }, (options, sight), clock);
         tracker.detach_later(calibration);
         let launched = match begin(&mut tracker, &options.target) {
             Ok(launched) => launched,
@@ -225,7 +227,6 @@ impl Recorder {
         if options.exact {
             observer.warned(&preview(&mut tracker, clock).await);
         }
-        observer.started(&path, options.duration);
         Ok(Self {
             tracker,
             host,
@@ -260,6 +261,8 @@ impl Recorder {
         let mut ring = unsafe { AsyncFd::register(ring) }.map_err(|error| runtime(error.into()))?;
         let mut intervals = ticker(INTERVAL);
         self.record_interval(observer, Round::First);
+        // Whoever waits for this word finds what there was before it in the first interval.
+        observer.started(self.writer.path(), options.duration);
         if let Some(launched) = &mut self.launched {
             launched.release();
         }
@@ -356,6 +359,9 @@ impl Recorder {
         }
         let mut interval = self.tracker.books.take_interval(self.interval_start, now);
         interval.censuses = self.tracker.census(now, round == Round::Last);
+        self.tracker
+            .look_for_causes(&mut interval, round == Round::Last);
+        interval.cgroups = self.tracker.cgroups(now);
         interval.lifecycles = self.tracker.take_lifecycles();
         interval.losses = self.new_losses();
         self.interval_start = now;
@@ -480,6 +486,7 @@ fn facts(options: &Options, target: &str) -> Facts {
         budget_percent: (!options.exact).then_some(options.max_overhead_percent),
         page_fault_period: PAGE_FAULT_PERIOD,
         page_size: page_size() as u64,
+        traffic: options.traffic,
         ..Facts::default()
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use profiler_common::event::Origin;
 
-use crate::profile::{ProcessKey, SizeClass, StackId};
+use crate::profile::{CopyCause, ProcessKey, SizeClass, StackId};
 
 /// Something that happened to the memory of a process. Sizes and addresses are in bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -45,12 +45,12 @@ pub enum What {
         /// Where.
         stack: StackId,
     },
-    /// Pymalloc handed out a small block.
+    /// Pymalloc or mimalloc handed out a block.
     ObjectTaken {
         /// The block; zero if it is not known.
         address: u64,
-        /// Its size class; `None` if the probe could not tell.
-        size_class: Option<SizeClass>,
+        /// Its size; zero if the probe could not tell.
+        size: u64,
         /// Where, if the stack was looked at.
         stack: Option<StackId>,
     },
@@ -94,8 +94,12 @@ pub enum What {
     },
     /// A fresh page was touched; stands for so many.
     PagesTouched {
+        /// Where in memory.
+        address: u64,
         /// How many.
         pages: u64,
+        /// If it was shared until then by those between which a fork had put it: why not any more.
+        copied: Option<CopyCause>,
         /// Where.
         stack: StackId,
     },

@@ -4,6 +4,8 @@
 //! [`Event`]s, which know processes by their keys and stacks by their ids.
 
 mod event;
+mod files;
+mod hidden;
 mod plan;
 mod small;
 mod symbolizer;

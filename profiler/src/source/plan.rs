@@ -11,7 +11,11 @@ use profiler_common::{
 };
 use thiserror::Error;
 
-use super::small::SmallObjectSites;
+use super::{
+    files::{FileId, Files, OpenFile, file_id},
+    hidden,
+    small::{PageSites, SmallObjectSites},
+};
 use crate::{
     probe::{Site, SiteProgram},
     process::{
@@ -26,7 +30,7 @@ use crate::{
     },
     python::{
         Interpreter, PythonError, allocator::Allocators, fates::FateReader, mimalloc::Mimalloc,
-        pools::Pools,
+        pools::Pools, small_heap::SmallHeap,
     },
     units::Pid,
 };
@@ -85,6 +89,8 @@ pub struct Plan {
     pub config: ProcessConfig,
     /// Where probes stand.
     pub sites: Vec<PlannedSites>,
+    /// Where they stand instead of those of small objects, if these do not see all.
+    fallback: Vec<PlannedSites>,
     /// Whether blocks come from glibc, whose heap can be read from outside.
     pub glibc_heap: bool,
     /// What a person should know about what is not measured, a sentence each.
@@ -103,6 +109,22 @@ impl Plan {
                 .to_owned(),
         );
         self
+    }
+
+    /// The heap that objects live in, if that is known.
+    pub fn heap(&self) -> Option<SmallHeap> {
+        heap(self.pools.as_deref(), self.mimalloc)
+    }
+
+    /// Looks at pools, since the probes of small objects did not see so many of them.
+    pub fn fall_back(&mut self, missed: u64, counted: u64) {
+        self.sites
+            .retain(|planned| planned.class != SiteClass::Objects);
+        self.sites.append(&mut self.fallback);
+        self.notes.push(format!(
+            "small objects are seen through their pools only: probes missed {missed} of {counted} \
+             that pools had counted"
+        ));
     }
 
     /// The plan for a child that was forked from the process: everything is where it was.
@@ -168,7 +190,10 @@ const FUNCTION_BYTES: usize = 256;
 /// Makes plans, and remembers what it found out about files that many processes share.
 pub struct Planner {
     small: HashMap<FileId, SmallObjectSites>,
+    pages: HashMap<FileId, PageSites>,
     max_object_sites: usize,
+    /// Whether every other place where objects are handed out is left out.
+    leaves_out_sites: bool,
 }
 
 /// So many probes with a link for each can be opened and closed all the time.
@@ -178,21 +203,27 @@ impl Default for Planner {
     fn default() -> Self {
         Self {
             small: HashMap::new(),
+            pages: HashMap::new(),
             max_object_sites: usize::MAX,
+            leaves_out_sites: false,
         }
     }
 }
 
-/// A file, whatever its name: device and inode.
-type FileId = ((u32, u32), u64);
-
 impl Planner {
-    /// A planner for a kernel that wants a link for each probe.
-    pub fn with_single_links() -> Self {
-        Self {
-            max_object_sites: MAX_SINGLE_LINKS,
-            ..Self::default()
-        }
+    /// The same for a kernel that wants a link for each probe.
+    #[must_use]
+    pub const fn with_single_links(mut self) -> Self {
+        self.max_object_sites = MAX_SINGLE_LINKS;
+        self
+    }
+
+    /// The same, as if the scan of the code had missed every other place where objects are handed
+    /// out: the self-test has to notice.
+    #[must_use]
+    pub const fn with_sites_left_out(mut self) -> Self {
+        self.leaves_out_sites = true;
+        self
     }
 
     /// Finds out how a process can be measured.
@@ -217,12 +248,14 @@ impl Planner {
         let library = files.open(&interpreter.image)?;
         let allocators = Allocators::read(&interpreter, &library.elf, &memory).ok();
         let mut notes = Vec::new();
-        let mut sites = Vec::new();
-        notes.extend(allocators.as_ref().and_then(hidden_by));
+        let (mut sites, mut fallback) = (Vec::new(), Vec::new());
+        notes.extend(allocators.as_ref().and_then(hidden::hidden_by));
         let uses_mimalloc = allocators.as_ref().is_some_and(Allocators::uses_mimalloc);
         let mimalloc = Mimalloc::of(&interpreter).filter(|_| uses_mimalloc);
-        if allocators.as_ref().is_none_or(Allocators::may_use_pymalloc) {
-            sites = self.pool_sites(&interpreter, &library, &mut notes);
+        if let Some(mimalloc) = &mimalloc {
+            sites.extend(self.page_sites(&interpreter, &library, mimalloc, &mut notes));
+        } else if allocators.as_ref().is_none_or(Allocators::may_use_pymalloc) {
+            (sites, fallback) = self.pool_sites(&interpreter, &library, &mut notes);
             sites.extend(allocators.and_then(|it| arena_site(&it, &images, &mut files)));
         }
         let blocks = BlockSites::find(&memory, &images, &library, &mut files);
@@ -242,9 +275,8 @@ impl Planner {
         let pools = Pools::find(&interpreter, &library.elf, &memory)
             .ok()
             .map(Rc::new);
-        let fates = pools
-            .as_ref()
-            .map(|pools| FateReader::new(&interpreter, &library.elf, pools.pool_size()));
+        let heap = heap(pools.as_deref(), mimalloc);
+        let fates = heap.map(|heap| FateReader::new(&interpreter, &library.elf, heap));
         Ok(Plan {
             memory,
             interpreter: Rc::new(interpreter),
@@ -253,79 +285,90 @@ impl Planner {
             fates,
             config,
             sites,
+            fallback,
             glibc_heap: blocks.glibc,
             notes,
         })
     }
 
+    /// Where small objects are seen, and where their pools are if the former are not enough.
     fn pool_sites(
         &mut self,
         interpreter: &Interpreter,
         library: &OpenFile,
         notes: &mut Vec<String>,
-    ) -> Vec<PlannedSites> {
+    ) -> (Vec<PlannedSites>, Vec<PlannedSites>) {
         let elf = &library.elf;
         let found = self
             .small
             .entry(file_id(&interpreter.image))
             .or_insert_with(|| SmallObjectSites::find(elf));
         if found.is_empty() {
-            notes.push(
-                "small objects are not attributed: pymalloc's code was not recognised".to_owned(),
-            );
-            return Vec::new();
+            notes.push(hidden::PYMALLOC_UNKNOWN.to_owned());
+            return Default::default();
         }
-        let objects = found.of_objects(elf);
-        let is_feasible = !objects.is_empty() && objects.len() <= self.max_object_sites;
-        if !is_feasible && !objects.is_empty() {
-            notes.push(SEEN_THROUGH_POOLS.to_owned());
-        }
-        // Who sees objects one by one need not look at their pools.
-        let (class, program, sites) = if is_feasible {
-            (SiteClass::Objects, SiteProgram::ObjectTaken, objects)
-        } else {
-            (
-                SiteClass::Pools,
-                SiteProgram::PoolOpened,
-                found.of_pools(elf),
-            )
-        };
-        vec![PlannedSites {
+        let planned = |class, program, sites| PlannedSites {
             class,
             program,
             file: Arc::clone(&library.file),
             sites,
-        }]
+        };
+        let pools = planned(
+            SiteClass::Pools,
+            SiteProgram::PoolOpened,
+            found.of_pools(elf),
+        );
+        let mut objects = found.of_objects(elf);
+        if self.leaves_out_sites {
+            objects = objects.into_iter().skip(1).step_by(2).collect();
+        }
+        let is_feasible = !objects.is_empty() && objects.len() <= self.max_object_sites;
+        if !is_feasible && !objects.is_empty() {
+            notes.push(hidden::SEEN_THROUGH_POOLS.to_owned());
+        }
+        // Who sees objects one by one need not look at their pools.
+        if is_feasible {
+            let objects = planned(SiteClass::Objects, SiteProgram::ObjectTaken, objects);
+            (vec![objects], vec![pools])
+        } else {
+            (vec![pools], Vec::new())
+        }
+    }
+
+    /// Where mimalloc hands out blocks.
+    fn page_sites(
+        &mut self,
+        interpreter: &Interpreter,
+        library: &OpenFile,
+        mimalloc: &Mimalloc,
+        notes: &mut Vec<String>,
+    ) -> Option<PlannedSites> {
+        let elf = &library.elf;
+        let found = self.pages.entry(file_id(&interpreter.image));
+        let found = found.or_insert_with(|| PageSites::find(elf, mimalloc.layout()));
+        let sites = found.of_objects(elf);
+        let (note, is_feasible) = if sites.is_empty() {
+            (hidden::MIMALLOC_UNKNOWN, false)
+        } else if sites.len() > self.max_object_sites {
+            (hidden::TOO_MANY_PAGE_SITES, false)
+        } else {
+            (hidden::SEEN_LIKE_SMALL, true)
+        };
+        notes.push(note.to_owned());
+        is_feasible.then(|| PlannedSites {
+            class: SiteClass::Objects,
+            program: SiteProgram::ObjectTaken,
+            file: Arc::clone(&library.file),
+            sites,
+        })
     }
 }
 
-/// What a person should know about small objects that do not, or need not, end in pymalloc.
-fn hidden_by(allocators: &Allocators) -> Option<String> {
-    if allocators.uses_mimalloc() {
-        return Some(HIDDEN_BY_MIMALLOC.to_owned());
-    }
-    if allocators.uses_malloc() {
-        return Some(HIDDEN_BY_MALLOC.to_owned());
-    }
-    let file = allocators.foreign()?;
-    Some(format!(
-        "this Python allocates with functions of {file}: small objects are attributed only if \
-         these pass them on to pymalloc"
-    ))
+/// The heap that objects live in, if that is known.
+fn heap(pools: Option<&Pools>, mimalloc: Option<Mimalloc>) -> Option<SmallHeap> {
+    let pages = mimalloc.map(SmallHeap::Pages);
+    pages.or_else(|| pools.copied().map(SmallHeap::Pools))
 }
-
-/// What a person should know about a kernel without links for many probes.
-const SEEN_THROUGH_POOLS: &str = "small objects are seen through their pools only: this kernel \
-     attaches probes one by one, and this build of Python needs too many of them for short windows";
-
-/// What a person should know about a Python whose small objects come from `malloc`.
-const HIDDEN_BY_MALLOC: &str = "this Python allocates small objects with malloc, too, where \
-     blocks of up to 512 bytes are not measured";
-
-/// What a person should know about a Python that allocates with mimalloc.
-const HIDDEN_BY_MIMALLOC: &str = "this Python allocates with mimalloc, whose blocks are not \
-     attributed: measured are mappings, page faults, and blocks over 512 bytes that are requested \
-     from the C library";
 
 /// The place where pymalloc asks for an arena. Without it, arenas count as mappings of the
 /// program, which is no great harm.
@@ -448,36 +491,4 @@ fn add_site(planned: &mut Vec<PlannedSites>, program: SiteProgram, opened: &Open
         file: Arc::clone(&opened.file),
         sites: vec![site],
     });
-}
-
-/// A binary that was opened, and what it says.
-struct OpenFile {
-    file: Arc<File>,
-    elf: ElfFile,
-}
-
-/// The binaries of one process, each opened and read once.
-#[derive(Default)]
-struct Files(HashMap<FileId, Rc<OpenFile>>);
-
-impl Files {
-    fn open(&mut self, image: &Image) -> Result<Rc<OpenFile>, PlanError> {
-        if let Some(opened) = self.0.get(&file_id(image)) {
-            return Ok(Rc::clone(opened));
-        }
-        let file = File::open(&image.open_path).map_err(|source| PlanError::Open {
-            path: image.path.clone(),
-            source,
-        })?;
-        let opened = Rc::new(OpenFile {
-            file: Arc::new(file),
-            elf: image.elf()?,
-        });
-        self.0.insert(file_id(image), Rc::clone(&opened));
-        Ok(opened)
-    }
-}
-
-fn file_id(image: &Image) -> FileId {
-    (image.device, image.inode)
 }

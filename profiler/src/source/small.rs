@@ -1,13 +1,18 @@
-//! Where probes see small objects: at the branches of pymalloc that hand out blocks and take pools.
+//! Where probes see objects: at the branches of pymalloc that hand out blocks and take pools, and
+//! at those of mimalloc that hand out blocks.
 
-use profiler_common::config::{ObjectCookie, PoolCookie, SizeClassPlace};
+use profiler_common::config::{ObjectCookie, PageCookie, PoolCookie, SizeClassPlace};
 
 use crate::{
     probe::Site,
     process::elf::ElfFile,
-    python::sites::{
-        new_pool::{self, NewPoolSite, SizeClass},
-        pop::{self, PopSite},
+    python::{
+        mimalloc::MimallocLayout,
+        sites::{
+            new_pool::{self, NewPoolSite, SizeClass},
+            page::{self, PageSite},
+            pop::{self, PopSite},
+        },
     },
 };
 
@@ -79,5 +84,39 @@ const fn cookie(site: &NewPoolSite) -> PoolCookie {
             SizeClass::Known(class) => SizeClassPlace::Known(class),
             SizeClass::Header => SizeClassPlace::Header,
         },
+    }
+}
+
+/// The places in one binary at which mimalloc hands out blocks.
+#[derive(Debug)]
+pub(super) struct PageSites {
+    sites: Vec<PageSite>,
+    /// Page: how many bytes a block has.
+    block_size: Option<u8>,
+}
+
+impl PageSites {
+    /// Finds them in the code.
+    pub(super) fn find(elf: &ElfFile, layout: &MimallocLayout) -> Self {
+        Self {
+            sites: page::find(&elf.executable_segments(), layout),
+            block_size: u8::try_from(layout.page_block_size).ok(),
+        }
+    }
+
+    /// Where blocks of all sizes are handed out.
+    pub(super) fn of_objects(&self, elf: &ElfFile) -> Vec<Site> {
+        let sites = self.sites.iter().filter_map(|site| {
+            let cookie = ObjectCookie::Page(PageCookie {
+                block: site.block,
+                page: site.page,
+                block_size: self.block_size?,
+            });
+            Some(Site {
+                file_offset: elf.file_offset(site.address)?,
+                cookie: cookie.to_wire(),
+            })
+        });
+        sites.collect()
     }
 }

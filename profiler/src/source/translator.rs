@@ -104,11 +104,11 @@ fn what(happening: &Happening, mut stack: impl FnMut(&RawStack) -> StackId) -> O
         },
         Happening::ObjectTaken {
             address,
-            size_class,
+            size,
             stack: raw,
         } => What::ObjectTaken {
             address: *address,
-            size_class: SizeClass::new(*size_class),
+            size: *size,
             stack: raw.as_ref().map(&mut stack),
         },
         Happening::Mapped {
@@ -146,8 +146,14 @@ fn what(happening: &Happening, mut stack: impl FnMut(&RawStack) -> StackId) -> O
             address: *address,
             stack: stack(raw),
         },
-        Happening::PageTouched { faults, stack: raw } => What::PagesTouched {
+        Happening::PageTouched {
+            address,
+            faults,
+            stack: raw,
+        } => What::PagesTouched {
+            address: *address,
             pages: *faults,
+            copied: None,
             stack: stack(raw),
         },
         Happening::Forked { .. } | Happening::Execed | Happening::Exited => return None,

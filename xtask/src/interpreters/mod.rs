@@ -1,7 +1,8 @@
 //! The interpreters that the tests use: the one list of them, and how each gets onto the machine.
 
+pub(crate) mod environment;
 mod free_threaded;
-pub(crate) mod memray;
+pub(crate) mod services;
 mod sid;
 
 use std::{
@@ -150,7 +151,10 @@ pub(crate) fn prepare(which: Which, is_strict: bool) -> Result<String> {
         Ok(()) => Ok(()),
     };
     or_without("Debian sid", sid::make())?;
-    or_without("memray", memray::make())?;
+    for environment in &environment::ENVIRONMENTS {
+        or_without(environment.name, environment.make())?;
+    }
+    or_without("the servers", services::make())?;
     if which == Which::All {
         or_without("the free-threaded build", free_threaded::make())?;
     }

@@ -237,6 +237,19 @@ const CHECKS: &[(&str, Check)] = &[
     ("runtime.mimalloc.slices", Is("OF(mi_segment_t, slices)")),
     ("runtime.mimalloc.page_bytes", Is("sizeof(mi_page_t)")),
     (
+        "runtime.mimalloc.page_capacity",
+        Is("OF(mi_page_t, capacity)"),
+    ),
+    ("runtime.mimalloc.page_free", Is("OF(mi_page_t, free)")),
+    (
+        "runtime.mimalloc.page_local_free",
+        Is("OF(mi_page_t, local_free)"),
+    ),
+    (
+        "runtime.mimalloc.page_thread_free",
+        Is("OF(mi_page_t, xthread_free)"),
+    ),
+    (
         "runtime.mimalloc.page_reserved",
         Is("OF(mi_page_t, reserved)"),
     ),
@@ -248,6 +261,10 @@ const CHECKS: &[(&str, Check)] = &[
             "OF(mi_page_t, xblock_size)",
             "OF(mi_page_t, block_size)",
         ),
+    ),
+    (
+        "runtime.mimalloc.page_start",
+        Until(14, "0", "OF(mi_page_t, page_start)"),
     ),
     ("runtime.debug_offsets.", COMPARED_WITH_THE_TARGET_AT_ATTACH),
 ];

@@ -16,7 +16,7 @@ use super::{
     Book,
 };
 use crate::{
-    profile::{Counters, Losses, Metered, ProcessKey, SizeClass, StackId},
+    profile::{Counters, Losses, Metered, ProcessKey, StackId},
     python::fates::Fate,
     source::{Event, What},
 };
@@ -59,9 +59,9 @@ impl Desk<'_> {
             }
             What::ObjectTaken {
                 address,
-                size_class,
+                size,
                 stack,
-            } => self.take_object(event.time, address, (size_class, stack)),
+            } => self.take_object(event.time, address, (size, stack)),
             What::Mapped {
                 address,
                 size,
@@ -90,13 +90,21 @@ impl Desk<'_> {
                 let change = self.book.mappings.set_break(address, stack);
                 self.remapped(stack, &change);
             }
-            What::PagesTouched { pages, stack } => {
+            What::PagesTouched {
+                address: _,
+                pages,
+                copied,
+                stack,
+            } => {
                 let touched = Counters {
                     bytes_in: pages.saturating_mul(self.page_size),
                     count_in: pages,
                     ..sample()
                 };
                 self.add(stack, Metered::Page, touched);
+                if let Some(cause) = copied {
+                    self.add(stack, Metered::Copied(cause), touched);
+                }
             }
         }
     }
@@ -142,12 +150,7 @@ impl Desk<'_> {
         self.add(block.stack, block_meter(&block), given_back(&block));
     }
 
-    fn take_object(
-        &mut self,
-        time: Duration,
-        address: u64,
-        (size_class, stack): (Option<SizeClass>, Option<StackId>),
-    ) {
+    fn take_object(&mut self, time: Duration, address: u64, (size, stack): (u64, Option<StackId>)) {
         let weight = self.book.object_windows.weight(time);
         // Whatever was here before is gone, also if what is here now does not count.
         if let Some(gone) = self.book.objects.replace(address, weight.is_some(), time) {
@@ -156,12 +159,12 @@ impl Desk<'_> {
         let (Some(stack), Some(weight)) = (stack, weight) else {
             return;
         };
-        let (Some(size_class), 1..) = (size_class, address) else {
+        if size == 0 || address == 0 {
             self.losses.add(Loss::ObjectUnknown, 1);
             return;
-        };
+        }
         let weights = (weight, self.draws_objects);
-        let block = (address, size_class);
+        let block = (address, size);
         let (object, is_followed) = self.book.objects.take(block, stack, weights, time);
         self.add(stack, object.meter(), object.got());
         if !is_followed {

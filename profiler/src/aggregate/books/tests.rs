@@ -160,12 +160,12 @@ fn a_block_of_a_window_stands_for_others_until_it_is_freed() {
         counted,
         [
             (Metered::Block, 600, 0),
-            (Metered::SampledBlock, 3 * 1700, 3 * 900)
+            (Metered::SampledBlock, 2 * 1700, 2 * 900)
         ]
     );
     apply_at(&mut books, 80, What::BlockFreed { address: 0x3000 });
     assert_eq!(
         counters(&mut books, Metered::SampledBlock).bytes_out,
-        3 * 800
+        2 * 800
     );
 }

@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use super::{
-    Course, Estimate, Selection,
+    Aged, AllocatorFinding, CopySite, Course, Estimate, Selection, SharingFinding,
+    causes::{allocators, copy_sites, sharing},
+    cgroup::{CgroupFinding, cgroup_finding},
     course::courses,
     observation::Observation,
-    processes::{Held, group_finding, process_finding},
+    processes::{Held, Round, group_finding, process_finding, rounds},
     selection::Part,
     sites::{Sums, sites},
     tally::{observations, tally},
 };
 use crate::{
-    profile::{Losses, ProcessKey, Recorded, StackId},
+    profile::{Losses, ProcessKey, Recorded, StackId, TrafficChoice},
     units::Pid,
 };
 
@@ -23,8 +25,16 @@ pub struct Findings {
     pub sites: Vec<Site>,
     /// The processes, in the order in which they were met.
     pub processes: Vec<ProcessFinding>,
+    /// The lines that made forked processes copy what they shared, those first that did most.
+    pub copies: Vec<CopySite>,
     /// All processes together.
     pub group: GroupFinding,
+    /// All processes together from moment to moment.
+    pub rounds: Vec<Round>,
+    /// The control group that limits them; `None` if none is known.
+    pub cgroup: Option<CgroupFinding>,
+    /// What was asked to stand for traffic.
+    pub traffic: TrafficChoice,
     /// The sums over all sites.
     pub totals: Totals,
     /// What was not measured.
@@ -90,6 +100,9 @@ pub struct Site {
     pub resident: u64,
     /// Bytes of address space got and still held.
     pub mapped: u64,
+    /// What it retains, by when it was got: by quarters of the selected part, the oldest first.
+    /// Empty if nothing tells.
+    pub retained_by_age: Vec<Aged>,
     /// Retained bytes per second of the selected part.
     pub growth_per_second: f64,
     /// Its share in what all sites retain, in percent.
@@ -134,6 +147,10 @@ pub struct ProcessFinding {
     pub explained_growth_percent: Option<f64>,
     /// Bytes of address space got while recording and still held.
     pub live_mappings: u64,
+    /// What its allocators held; `None` if nothing tells.
+    pub allocator: Option<AllocatorFinding>,
+    /// What it shares with the process that forked it; `None` if none did, or nothing tells.
+    pub sharing: Option<SharingFinding>,
     /// How it went.
     pub course: Course,
 }
@@ -170,15 +187,21 @@ pub fn findings(recorded: &Recorded, selection: &Selection) -> Findings {
         sums_by_process[tally.process.0 as usize].add(tally);
     }
     let totals = sums.totals();
-    let mut courses = courses(&part, &censuses);
+    let courses = courses(&part, &censuses);
     let processes = part.processes().map(|(key, record)| {
-        let totals = sums_by_process[key.0 as usize].totals();
+        let sums = &sums_by_process[key.0 as usize];
+        let totals = sums.totals();
         let held = Held {
             retained: totals.retained,
             mapped: totals.mapped,
         };
-        let course = std::mem::take(&mut courses[key.0 as usize]);
-        process_finding((key, record), &censuses[key.0 as usize], held, course)
+        let mut course = courses[key.0 as usize].clone();
+        course.left = sums.ages().in_time(&part);
+        ProcessFinding {
+            allocator: allocators(&part, key),
+            sharing: sharing(&part, key),
+            ..process_finding((key, record), &censuses[key.0 as usize], held, course)
+        }
     });
     let mut observation = Observation::default();
     for (key, _) in part.processes() {
@@ -188,15 +211,15 @@ pub fn findings(recorded: &Recorded, selection: &Selection) -> Findings {
     for interval in part.intervals {
         losses.merge(&interval.losses);
     }
+    let rounds = rounds(&part, &courses);
     Findings {
-        sites: sites(
-            recorded,
-            &tallies,
-            part.duration(),
-            totals.retained.estimate,
-        ),
+        sites: sites(recorded, &tallies, &part, totals.retained.estimate),
         processes: processes.collect(),
-        group: group_finding(&part, &censuses, totals.retained),
+        copies: copy_sites(&part, recorded),
+        group: group_finding(&part, &rounds, totals.retained),
+        rounds,
+        cgroup: cgroup_finding(&part),
+        traffic: recorded.facts.traffic,
         totals,
         losses,
         blocks_observed_fraction: observation.block_fraction(),

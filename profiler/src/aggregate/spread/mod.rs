@@ -208,7 +208,7 @@ impl Gathering<'_> {
             for change in &interval.changes {
                 let is_pool = matches!(change.meter, Metered::Pool | Metered::SampledPool);
                 let is_double = is_pool && observations[change.process.0 as usize].has_objects();
-                if is_double || !part.has(change.process) || change.meter == Metered::Page {
+                if is_double || !part.has(change.process) || is_page(change.meter) {
                     continue;
                 }
                 let [got, gone] =
@@ -278,6 +278,11 @@ impl Gathered {
             &mut self.retained
         });
     }
+}
+
+/// Whether it counts pages, which is no amount that is held.
+const fn is_page(meter: Metered) -> bool {
+    matches!(meter, Metered::Page | Metered::Copied(_))
 }
 
 #[cfg(test)]

@@ -1,13 +1,20 @@
 //! Adding up a part of a recording.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, rc::Rc};
 
 use super::{
     Held, Kept, Tally,
     known::{anchor_all, cap},
 };
 use crate::{
-    aggregate::{estimate::as_float, groups::Groups, observation::Observation, selection::Part},
+    aggregate::{
+        ages::Ages,
+        doubt::Doubt,
+        estimate::as_float,
+        groups::{Groups, WindowKind},
+        observation::Observation,
+        selection::Part,
+    },
     profile::{Census, Counters, Metered, ProcessKey, StackId},
 };
 
@@ -40,6 +47,7 @@ impl Gathered {
         Kept {
             bytes: bytes_in.saturating_sub(bytes_out),
             count: count_in.saturating_sub(count_out),
+            ages: Ages::default(),
             by_group: by_group.collect(),
         }
     }
@@ -55,6 +63,12 @@ pub(in crate::aggregate) fn tally(
     let groups = Groups::new(part);
     let mut kept = survivors(part, &groups);
     let sums = gather(part, observations, &groups);
+    let mut doubts = BTreeMap::<_, Rc<[Doubt]>>::new();
+    let mut doubts_of = |process, meter| {
+        let windows = (process, WindowKind::of(meter));
+        let found = doubts.entry(windows);
+        Rc::clone(found.or_insert_with(|| groups.doubts(process, meter)))
+    };
     let mut tallies: Vec<Tally> = (sums.into_iter())
         .map(|((process, stack, meter), gathered)| Tally {
             process,
@@ -69,6 +83,7 @@ pub(in crate::aggregate) fn tally(
             counters: gathered.counters,
             by_group: gathered.by_group,
             groups: groups.count(process, meter),
+            doubts: doubts_of(process, meter),
             held: Held::AsSeen,
             pool_scale: if meter == Metered::SampledPool {
                 observations[process.0 as usize].pool_scale()
@@ -90,10 +105,12 @@ fn gather(
     let mut sums = BTreeMap::<_, Gathered>::new();
     for (number, interval) in part.intervals.iter().enumerate() {
         for change in &interval.changes {
+            // What was copied is among the pages.
             // Small objects that were seen one by one are not counted by their pools as well.
             let is_pool = matches!(change.meter, Metered::Pool | Metered::SampledPool);
             let is_double = is_pool && observations[change.process.0 as usize].has_objects();
-            if is_double || !part.has(change.process) {
+            let is_page = matches!(change.meter, Metered::Copied(_));
+            if is_double || is_page || !part.has(change.process) {
                 continue;
             }
             let key = (change.process, change.stack, change.meter);
@@ -123,6 +140,7 @@ fn survivors(part: &Part<'_>, groups: &Groups) -> Option<BTreeMap<Key, Kept>> {
         let kept = kept.entry(key).or_default();
         kept.bytes = kept.bytes.saturating_add(survivor.bytes);
         kept.count = kept.count.saturating_add(survivor.count);
+        kept.ages.add_born(part, survivor.born, survivor.bytes);
         let interval = part.interval_of(survivor.born);
         if let Some(group) = groups.near(survivor.process, survivor.meter, interval) {
             let sums = [survivor.bytes, survivor.count].map(as_float);

@@ -8,7 +8,9 @@ use std::{collections::BTreeMap, rc::Rc};
 pub(super) use self::gather::{is_followed, tally};
 use super::{
     Metric, Selection,
+    ages::Ages,
     anchor::Anchor,
+    doubt::Doubt,
     estimate::{Sum, as_float, rounded},
     groups::WindowKind,
     observation::Observation,
@@ -36,6 +38,8 @@ pub(super) struct Tally {
     kept: Kept,
     /// How many groups there are.
     groups: u32,
+    /// How far each of them may be wrong.
+    doubts: Rc<[Doubt]>,
     held: Held,
     /// How many pools one that was seen to open stands for.
     pool_scale: f64,
@@ -46,6 +50,8 @@ pub(super) struct Tally {
 struct Kept {
     bytes: u64,
     count: u64,
+    /// The bytes by when they were got, if that is known.
+    ages: Ages,
     /// Bytes and pieces by groups of windows, where they were sampled.
     by_group: Vec<(u32, [f64; 2])>,
 }
@@ -86,7 +92,8 @@ impl Aspect {
         match (metric, meter) {
             (Metric::Mapped, Metered::Mapping) => Some(Self::KeptBytes),
             (Metric::Resident, Metered::Page) => Some(Self::Bytes),
-            (_, Metered::Mapping | Metered::Page) | (Metric::Mapped | Metric::Resident, _) => None,
+            (_, Metered::Mapping | Metered::Page | Metered::Copied(_))
+            | (Metric::Mapped | Metric::Resident, _) => None,
             (Metric::Retained, _) => Some(Self::KeptBytes),
             (Metric::Allocated, _) => Some(Self::Bytes),
             (Metric::Allocations, _) => Some(Self::Pieces),
@@ -112,8 +119,17 @@ impl Tally {
         };
         match (&self.held, aspect) {
             (Held::AsSeen, _) | (Held::Capped(_), Aspect::Bytes | Aspect::Pieces) => got,
+            // What windows say contradicts what is known of elders: both may be right.
+            (Held::Anchored(anchor), Aspect::Bytes | Aspect::Pieces) if anchor.above > 0.0 => got,
             // What is gone was seen; only what is still held is known better.
             _ => got.saturating_sub(kept) + rounded(self.held.factor() * as_float(kept)),
+        }
+    }
+
+    /// Adds when what it retains was got.
+    pub(super) fn add_ages_to(&self, ages: &mut Ages) {
+        if Aspect::of(self.meter, Metric::Retained).is_some() {
+            ages.add(&self.kept.ages, self.held.factor());
         }
     }
 
@@ -140,7 +156,13 @@ impl Tally {
         }
         if let Some(kind) = WindowKind::of(self.meter) {
             sum.add_series((self.process, kind), self.groups, self.series(aspect));
-            self.add_anchor(sum, aspect);
+            let mut doubt = Doubt::default();
+            for (group, value) in self.series(aspect) {
+                if let Some(of_group) = self.doubts.get(group as usize) {
+                    doubt.add(*of_group, value);
+                }
+            }
+            self.add_anchor(sum, aspect, doubt);
         }
     }
 
@@ -159,12 +181,14 @@ impl Tally {
     }
 
     /// What is held is as sure as the sum that it was scaled to, but for its share in that.
-    fn add_anchor(&self, sum: &mut Sum, aspect: Aspect) {
+    fn add_anchor(&self, sum: &mut Sum, aspect: Aspect, doubt: Doubt) {
         if let (Held::Anchored(anchor), Metered::SampledObject(class), Aspect::KeptBytes) =
             (&self.held, self.meter, aspect)
         {
             let share = as_float(self.kept.bytes) / anchor.total;
-            sum.add_anchored((self.process, class), anchor, share);
+            sum.add_anchored((self.process, class), anchor, (share, doubt));
+        } else {
+            sum.add_doubt(doubt);
         }
     }
 
@@ -200,8 +224,13 @@ pub fn weigh(recorded: &Recorded, selection: &Selection, metric: Metric) -> Vec<
     let part = Part::new(recorded, selection);
     let censuses = part.censuses();
     let observations = observations(&part, recorded, &censuses);
+    weights(&tally(&part, &observations, &censuses), metric)
+}
+
+/// What these sums come to, by stack.
+pub(super) fn weights(tallies: &[Tally], metric: Metric) -> Vec<(StackId, u64)> {
     let mut weights = BTreeMap::<_, u64>::new();
-    for tally in tally(&part, &observations, &censuses) {
+    for tally in tallies {
         let weight = weights.entry(tally.stack).or_default();
         *weight = weight.saturating_add(tally.value(metric));
     }

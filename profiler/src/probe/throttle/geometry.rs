@@ -34,13 +34,16 @@ pub(super) fn spacing(price: f64, needed: f64, earning: f64) -> (f64, bool) {
     (roomy.min(middle).min(LONGEST_PERIOD), roomy <= middle)
 }
 
-/// How many times as much the target would have done in a window without the probes: it used the
-/// processors for so long, but not for more than `most`, the probes took so much of that, and by
-/// what it did before, it had so much to do. What it could not do in the window for lack of time,
-/// it would have done; but not more than there was to do.
-pub(super) fn slowing(passed: Passed, most: f64, demand: Option<f64>) -> f64 {
+/// How many times as much the target would have done in a window without the probes: the window
+/// lasted `age` seconds, the probes took a part of the time on processors, and by what it did
+/// before, the target keeps so many processors busy.
+///
+/// What it could not do for lack of time, it would have done; but not more than there was to do,
+/// nor more than fits in beside its pauses: these last as long with probes as without.
+pub(super) fn slowing(passed: Passed, age: f64, pace: Option<f64>) -> f64 {
     let Busy { time, cost } = passed.busy;
     // The clock may be wrong by as much as the window is long.
+    let most = age * pace.unwrap_or_default().max(1.0);
     let most = Duration::try_from_secs_f64(most).unwrap_or(Duration::MAX);
     let clock = passed.cpu.min(most).max(time);
     let cpu = clock.as_secs_f64();
@@ -51,7 +54,10 @@ pub(super) fn slowing(passed: Passed, most: f64, demand: Option<f64>) -> f64 {
     if done <= 0.0 {
         return 1.0;
     }
-    demand.unwrap_or(cpu).clamp(done, cpu.max(done)) / done
+    let pauses = (age - cpu).max(0.0);
+    let room = done * (cpu + pauses) / (done + pauses);
+    let demand = pace.map_or(cpu, |pace| pace * age);
+    demand.clamp(done, room.max(done)) / done
 }
 
 /// Where a window begins and ends in its period, and how probable it is that any moment lies in
@@ -90,31 +96,39 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(passed: Passed, demand: f64, expected: f64) {
-        let found = slowing(passed, 0.007, Some(demand));
+    fn check(passed: Passed, pace: f64, expected: f64) {
+        let found = slowing(passed, 0.007, Some(pace));
         assert!((found - expected).abs() < 0.01, "{found}");
     }
 
     #[test]
     fn a_busy_target_had_the_part_of_a_window_that_probes_left_it() {
-        check(busy(7000, 7000, 6000), 0.007, 7.0);
+        check(busy(7000, 7000, 6000), 1.0, 7.0);
         let by_clock = Passed {
             busy: Busy::default(),
             ..busy(7000, 0, 6000)
         };
-        check(by_clock, 0.007, 7.0);
+        check(by_clock, 1.0, 7.0);
     }
 
     #[test]
     fn a_clock_that_is_late_or_early_changes_nothing_where_hits_are_close() {
         for cpu in [0, 4000, 8000] {
-            check(busy(cpu, 7000, 6000), 0.007, 7.0);
+            check(busy(cpu, 7000, 6000), 1.0, 7.0);
         }
     }
 
     #[test]
     fn a_target_with_little_to_do_did_all_of_it() {
-        check(busy(4000, 3000, 2700), 0.0002, 1.0);
-        check(busy(0, 0, 0), 0.007, 1.0);
+        check(busy(4000, 3000, 2700), 0.03, 1.0);
+        check(busy(0, 0, 0), 1.0, 1.0);
+    }
+
+    #[test]
+    fn a_target_that_pauses_had_time_for_nearly_all_it_had_to_do() {
+        // It was busy all the time until a moment ago, and now it works for 0.2 ms in 5.
+        for cpu in [0, 1400, 4000] {
+            check(busy(cpu, 1400, 1200), 1.0, 1.2);
+        }
     }
 }

@@ -32,6 +32,8 @@ const START: f64 = 1.0;
 const SPAN: f64 = 10.0;
 /// A window takes so many times less than the burst, if it may be long enough then …
 const WINDOWS_IN_BURST: f64 = 1.8;
+/// … or where windows come in pairs: the more there are, the less is left to chance …
+const PAIRED_WINDOWS_IN_BURST: f64 = 8.0;
 /// … and never lasts longer than this, or than what fits into the ring …
 const LONGEST: f64 = 0.5;
 const LONGEST_OF_MANY_HITS: f64 = 0.02;
@@ -53,6 +55,8 @@ const DEAR: f64 = 5.0;
 const SURPRISE: f64 = 2.0;
 /// How long the highest price is remembered, in seconds.
 const PEAK_MEMORY: f64 = 60.0;
+/// What is lost around a window is the average of about so many of them.
+const LOSSES: f64 = 8.0;
 /// How long the price of a window is remembered, in seconds of open windows.
 const COST_MEMORY: f64 = 0.1;
 /// How long it is remembered how busy the target is, in seconds.
@@ -91,6 +95,8 @@ pub struct Throttle {
     spending: Average,
     /// The most that was of late, to choose windows that need not close early.
     peak: f64,
+    /// What a window costs besides, while its probes are being opened and closed.
+    lost: Average,
     /// The processors that the target keeps busy.
     work: Average,
     /// The same without any probes open, by the time on processors alone.
@@ -144,6 +150,7 @@ impl Throttle {
             balance: limit * START,
             spending: Average::default(),
             peak: 0.0,
+            lost: Average::default(),
             work: Average::default(),
             pace: Average::default(),
             state: State::Resting {
@@ -200,6 +207,7 @@ impl Throttle {
         let now = now.max(last);
         self.last = Some(now);
         self.book(now.saturating_sub(last).as_secs_f64(), passed);
+        self.lost.add(passed.cost.as_secs_f64(), 1.0, 1.0 / LOSSES);
         if let State::Open { opened, passed, .. } = &mut self.state {
             // What happened before is no part of the window.
             *passed = Passed::default();
@@ -287,6 +295,7 @@ impl Throttle {
         } else {
             let own = (cpu - cost).max(0.0);
             self.pace.add(own, elapsed, elapsed / PACE_MEMORY);
+            self.lost.add(cost, 0.0, 0.0);
         }
         self.peak = (self.peak * (-elapsed / PEAK_MEMORY).exp()).max(self.spending.value());
         let most = self.burst().max(self.balance);
@@ -352,9 +361,7 @@ impl Throttle {
                 // A look may come at any time, also when nothing has happened yet.
                 let age = age.max(SOON.as_secs_f64());
                 let early = period.length.as_secs_f64() / age;
-                let pace = self.pace.known();
-                let most = age * pace.unwrap_or_default().max(1.0);
-                let slowing = slowing(passed, most, pace.map(|pace| pace * age));
+                let slowing = slowing(passed, age, self.pace.known());
                 self.is_crowded |= slowing > CROWDED;
                 (period.end, period.work, early.max(1.0) * slowing)
             }
@@ -375,10 +382,8 @@ impl Throttle {
         // Looks come a little late. Time that belonged to no period would stand for nothing.
         let is_late = now.saturating_sub(last_end) > LATER;
         let start = if is_late { now } else { last_end };
-        let wanted = self.burst() / WINDOWS_IN_BURST;
-        let length = (wanted / self.peak - self.timing.closing)
-            .clamp(self.timing.briefest, self.longest.max(self.timing.briefest));
-        let each = self.price_of(length + self.timing.closing);
+        let length = self.length();
+        let each = self.price_of(length) + self.price_around();
         let windows = if self.has_pairs { 2.0 } else { 1.0 };
         let price = windows * each;
         let earning = self.limit * self.work.value();
@@ -420,6 +425,25 @@ impl Throttle {
             }
         };
         Order::Keep
+    }
+
+    /// How long windows are: those that come in pairs as short as they may be without losing more
+    /// around them than in them.
+    fn length(&self) -> f64 {
+        let Timing { closing, briefest } = self.timing;
+        let wanted = if self.has_pairs {
+            let around = self.price_around();
+            (self.burst() / PAIRED_WINDOWS_IN_BURST - around).max(around) / self.peak
+        } else {
+            self.burst() / WINDOWS_IN_BURST / self.peak - closing
+        };
+        wanted.clamp(briefest, self.longest.max(briefest))
+    }
+
+    /// What a window costs besides, while its probes are opened and closed.
+    fn price_around(&self) -> f64 {
+        let known = self.lost.known().filter(|_| self.has_pairs);
+        known.unwrap_or_else(|| self.price_of(self.timing.closing))
     }
 
     const fn burst(&self) -> f64 {

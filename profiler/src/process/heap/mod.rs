@@ -4,7 +4,12 @@
 //! the size of the chunk before it, if that one is free, and its own size with three flags.
 //! Whether a chunk is free says the flag in the header behind it.
 
+mod arenas;
+mod chunks;
+
 use rustix::{io::Errno, param::page_size};
+
+pub use self::arenas::Arenas;
 
 use super::{c_library::CLibrary, elf::ElfFile, memory::Memory};
 

@@ -17,10 +17,12 @@ const WORDS: usize = 9;
 
 /// Where objects keep the pointer to their type: behind the reference count, or behind what the
 /// garbage collector puts in front of it, or behind the two words in front of that for attributes.
+/// Without a GIL it is behind three words of reference counts, or behind those for attributes, too.
 const TYPE_PLACES: [usize; 3] = [1, 3, 5];
 
-/// `PyTypeObject.tp_flags`, and the flag of those that are types of types.
-const TYPE_FLAGS: u64 = 168;
+/// How far `PyTypeObject.tp_flags` is behind its own type, and the flag of those that are types of
+/// types.
+const TYPE_FLAGS: u64 = 160;
 const TYPE_OF_TYPES: u64 = 1 << 31;
 
 /// Types whose objects never change.
@@ -81,6 +83,8 @@ impl Identity {
 pub(super) struct Kinds {
     /// The type of types.
     metatype: Option<u64>,
+    /// Where objects keep their type.
+    object_type: u64,
     immutable: HashMap<u64, Constancy>,
     /// Whether there is a type at an address.
     known: HashMap<u64, bool>,
@@ -95,6 +99,7 @@ impl Kinds {
         };
         Self {
             metatype: address("PyType_Type"),
+            object_type: interpreter.code.offsets.object_type.into(),
             immutable: (IMMUTABLE.into_iter())
                 .filter_map(|(name, constancy)| Some((address(name)?, constancy)))
                 .collect(),
@@ -120,8 +125,32 @@ impl Kinds {
 
     /// Finds out which of the words point to types.
     pub(super) fn learn(&mut self, memory: &Memory, seen: &[&Words]) {
-        let unknown: BTreeSet<u64> = (seen.iter())
-            .flat_map(|words| candidates(words))
+        let candidates = seen.iter().flat_map(|words| candidates(words));
+        self.learn_about(memory, candidates);
+    }
+
+    /// Whether types can be told at all.
+    pub(super) const fn can_tell(&self) -> bool {
+        self.metatype.is_some()
+    }
+
+    /// Which of some words point to types.
+    pub(super) fn are_types<const N: usize>(
+        &mut self,
+        memory: &Memory,
+        words: [u64; N],
+    ) -> [bool; N] {
+        self.learn_about(memory, words.into_iter().filter(|word| may_be_type(*word)));
+        words.map(|word| self.known.get(&word).copied().unwrap_or(false))
+    }
+
+    /// Where the flags of a type are.
+    pub(super) const fn flags_at(&self, kind: u64) -> u64 {
+        kind.wrapping_add(self.object_type).wrapping_add(TYPE_FLAGS)
+    }
+
+    fn learn_about(&mut self, memory: &Memory, candidates: impl Iterator<Item = u64>) {
+        let unknown: BTreeSet<u64> = candidates
             .filter(|word| !self.known.contains_key(word))
             .collect();
         let Some(metatype) = self.metatype else {
@@ -131,9 +160,10 @@ impl Kinds {
             self.known.clear();
         }
         let words: Vec<u64> = unknown.into_iter().collect();
-        let types = words_at(memory, words.iter().map(|word| word + 8));
+        let type_at = |word: &u64| word.wrapping_add(self.object_type);
+        let types = words_at(memory, words.iter().map(type_at));
         // A type of types may be derived from the one that comes with Python.
-        let flags = words_at(memory, types.iter().map(|it| it.wrapping_add(TYPE_FLAGS)));
+        let flags = words_at(memory, types.iter().map(|it| self.flags_at(*it)));
         for ((candidate, found), flags) in words.iter().zip(&types).zip(flags) {
             let is_derived = ADDRESSES.contains(found)
                 && flags & TYPE_OF_TYPES != 0
@@ -156,9 +186,12 @@ fn words_at(memory: &Memory, addresses: impl Iterator<Item = u64>) -> Vec<u64> {
 /// What may be pointers to types.
 fn candidates(words: &Words) -> impl Iterator<Item = u64> {
     let words = TYPE_PLACES.map(|place| words[place]);
-    words
-        .into_iter()
-        .filter(|word| word.is_multiple_of(8) && ADDRESSES.contains(word))
+    words.into_iter().filter(|word| may_be_type(*word))
+}
+
+/// Whether a word can be the address of a type.
+fn may_be_type(word: u64) -> bool {
+    word.is_multiple_of(8) && ADDRESSES.contains(&word)
 }
 
 #[cfg(test)]
@@ -179,6 +212,7 @@ mod tests {
     fn only_immutable_objects_have_a_value() {
         let kinds = Kinds {
             metatype: Some(0x10_0000),
+            object_type: 8,
             immutable: HashMap::from([(0x20_0000, Constancy::Head)]),
             known: HashMap::from([(0x20_0000, true), (0x30_0000, true), (0x40_0000, false)]),
         };

@@ -44,8 +44,9 @@ impl PoolState {
         let Some(free) = free_blocks(address, &header, &bytes) else {
             return Self::Torn;
         };
-        let carved = header.next_offset.saturating_sub(HEADER) / header.size_class.bytes();
-        if carved != free.len() as u64 + header.count {
+        let living = header.count * header.size_class.bytes();
+        let freed = free.len() as u64 * header.size_class.bytes();
+        if header.next_offset != HEADER + living + freed {
             return Self::Torn;
         }
         Self::Used {
@@ -133,7 +134,7 @@ impl Header {
             size_class: SizeClass::new(half(bytes, 36))?,
             next_offset: half(bytes, 40).into(),
         };
-        let is_pool = header.next_offset <= bytes.len() as u64 + header.size_class.bytes();
+        let is_pool = header.next_offset <= bytes.len() as u64;
         (is_pool && header.count > 0).then_some(header)
     }
 }
@@ -146,7 +147,7 @@ fn free_blocks(pool: u64, header: &Header, bytes: &[u8]) -> Option<Vec<u64>> {
         let offset = next.checked_sub(pool)?;
         let is_block = offset >= HEADER
             && (offset - HEADER).is_multiple_of(header.size_class.bytes())
-            && offset + header.size_class.bytes() <= bytes.len() as u64;
+            && offset < header.next_offset;
         if !is_block || free.len() as u64 >= most {
             return None;
         }

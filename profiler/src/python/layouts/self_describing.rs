@@ -227,9 +227,14 @@ const MIMALLOC_2_1: MimallocLayout = MimallocLayout {
     segment_slices: 224,
     slices: 264,
     page_bytes: 80,
+    page_capacity: 10,
+    page_free: 16,
+    page_local_free: 32,
+    page_thread_free: 40,
     page_reserved: 12,
     page_used: 24,
     page_block_size: 28,
+    page_start: 0,
 };
 
 /// Mimalloc as 3.14 and 3.15 have it.
@@ -237,8 +242,11 @@ const MIMALLOC_2_2: MimallocLayout = MimallocLayout {
     segment_slices: 248,
     slices: 288,
     page_bytes: 96,
+    page_local_free: 24,
+    page_thread_free: 56,
     page_used: 32,
     page_block_size: 40,
+    page_start: 48,
     ..MIMALLOC_2_1
 };
 

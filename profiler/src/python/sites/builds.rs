@@ -10,7 +10,7 @@ use crate::{
         elf::ElfFile,
         instruction::{entry_site, is_emulated},
     },
-    python::testing::listed,
+    python::{layouts::Layout, testing::listed},
 };
 
 /// The files with an interpreter: programs, and the libraries that come with them.
@@ -88,6 +88,23 @@ fn every_interpreter_shows_where_it_hands_blocks_out() {
             "{name}"
         );
         println!("{name}: {} places where a block is handed out", sites.len());
+    }
+}
+
+#[test]
+fn every_interpreter_with_mimalloc_shows_where_it_takes_blocks_off_pages() {
+    for (path, file) in interpreters() {
+        let name = path.display();
+        for layout in Layout::all() {
+            let Some(mimalloc) = layout.runtime.mimalloc else {
+                continue;
+            };
+            let sites = page::find(&file.executable_segments(), &mimalloc);
+            println!(
+                "{name}: {} {}: {sites:x?}",
+                layout.feature, layout.free_threaded
+            );
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 //! and move parts away as they like.
 
 pub mod new_pool;
+pub mod page;
 pub mod pop;
 
 mod code;

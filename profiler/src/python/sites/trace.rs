@@ -189,6 +189,12 @@ impl Trace {
         if instruction.mnemonic() == Mnemonic::Cmp {
             return Some(Effect::Compare(self.operand(0, place, instruction), source));
         }
+        // What is tested with itself is compared with zero.
+        if instruction.mnemonic() == Mnemonic::Test {
+            let tested = self.operand(0, place, instruction);
+            let same = instruction.op0_register() == instruction.op1_register();
+            return same.then_some(Effect::Compare(tested, Operand::Constant(0)));
+        }
         let place = place.filter(|_| instruction.op0_kind() == OpKind::Memory)?;
         match instruction.mnemonic() {
             Mnemonic::Mov => Some(Effect::Store(place, source)),

@@ -19,7 +19,9 @@ pub fn json(subject: &DiffSubject<'_>) -> String {
     let main = comparison.total.main();
     let diff = Diff {
         schema: SCHEMA,
-        per: "second",
+        per: subject.comparison.unit.per.name(),
+        unit: subject.comparison.unit.name,
+        units: subject.comparison.unit.counts.map(rounded),
         before: Recording::of(subject.before),
         after: Recording::of(subject.after),
         verdict: main.outcome.name(),
@@ -44,6 +46,9 @@ pub fn json(subject: &DiffSubject<'_>) -> String {
 struct Diff<'a> {
     schema: &'static str,
     per: &'static str,
+    unit: &'static str,
+    /// How many units before and after.
+    units: [f64; 2],
     before: Recording<'a>,
     after: Recording<'a>,
     verdict: &'static str,

@@ -3,7 +3,7 @@
 mod json;
 #[cfg(test)]
 mod tests;
-mod text;
+pub(super) mod text;
 
 pub use json::json as diff_json;
 pub use text::text as diff_text;

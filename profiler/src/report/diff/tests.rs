@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     aggregate::findings,
     classify::judge,
-    compare::{Doubt, Fate, Outcome, Recording, compare},
+    compare::{Doubt, Fate, Outcome, Recording, command, compare},
     profile::{Census, Change, Counters, Frame, Interval, Metered, ProcessKey},
     report::{plain::width, sample::Sample, screen::COLUMNS},
     units::Pid,
@@ -76,6 +76,7 @@ fn written(before: &Sample, after: &Sample) -> (String, Value) {
             findings,
             verdicts,
             pid: None,
+            called: command(recorded),
         }
     };
     let comparison = compare(&side(before.subject()), &side(after.subject())).unwrap();

@@ -3,7 +3,7 @@
 
 use super::DiffSubject;
 use crate::{
-    compare::{Change, Changes, Fate, LineChange, Outcome, Role},
+    compare::{Change, Changes, Comparison, Fate, LineChange, Outcome, Per, Role},
     report::{
         Places,
         plain::{printable, shorten, width},
@@ -43,16 +43,9 @@ fn heading(screen: &mut Screen, subject: &DiffSubject<'_>) {
 
 fn verdict(screen: &mut Screen, subject: &DiffSubject<'_>) {
     let main = subject.comparison.total.main();
-    let is_mapped = !std::ptr::eq(main, &raw const subject.comparison.total.retained);
-    let what = if is_mapped { "mapped" } else { "retained" };
-    let by = Bytes(whole(main.difference.abs()));
-    let said = match main.outcome {
-        Outcome::Improved => format!(": {by} per second less {what}"),
-        Outcome::Regressed => format!(": {by} per second more {what}"),
-        _ => String::new(),
-    };
     let line = Line::new(look(main.outcome), name(main.outcome));
-    screen.labelled(Worth::Result, "verdict", line.and(Look::Plain, said));
+    let line = line.and(Look::Plain, said(subject.comparison));
+    screen.labelled(Worth::Result, "verdict", line);
     if let Some(doubt) = main.doubt {
         screen.sentence(Worth::Result, "", doubt.describe());
     }
@@ -62,12 +55,32 @@ fn verdict(screen: &mut Screen, subject: &DiffSubject<'_>) {
     screen.labelled(Worth::Result, "pattern", line);
 }
 
+/// What stands behind the verdict: by how much, if that can be told.
+pub(in crate::report) fn said(comparison: &Comparison) -> String {
+    let main = comparison.total.main();
+    let is_mapped = !std::ptr::eq(main, &raw const comparison.total.retained);
+    let what = if is_mapped { "mapped" } else { "retained" };
+    let by = Bytes(whole(main.difference.abs()));
+    let unit = comparison.unit.name;
+    match main.outcome {
+        Outcome::Improved => format!(": {by} per {unit} less {what}"),
+        Outcome::Regressed => format!(": {by} per {unit} more {what}"),
+        _ => String::new(),
+    }
+}
+
 /// The sums of all, and of each role if there are several.
 fn sums(screen: &mut Screen, subject: &DiffSubject<'_>) {
     let comparison = subject.comparison;
+    // What a request is, the verdict says.
+    let per = match comparison.unit.per {
+        Per::Second => "per second",
+        Per::Request if comparison.unit.name.starts_with("MB") => "per MB",
+        Per::Request => "per request",
+    };
     let title = format!(
         "  {:<11} {:>10} {:>9} {:>6}  {:<23} verdict",
-        "per second", "before", "after", "", "change, at least, most"
+        per, "before", "after", "", "change, at least, most"
     );
     screen.space();
     screen.line(Worth::Result, Line::new(Look::Dim, title));
@@ -181,7 +194,7 @@ fn moved(line: &LineChange, places: &Places, room: usize) -> String {
     places.label_within(now, room.saturating_sub(width(&was))) + &was
 }
 
-fn places(subject: &DiffSubject<'_>) -> Places {
+pub(in crate::report) fn places(subject: &DiffSubject<'_>) -> Places {
     let lines = &subject.comparison.lines;
     Places::of(
         lines
@@ -217,7 +230,7 @@ fn cautions(screen: &mut Screen, subject: &DiffSubject<'_>) {
     }
 }
 
-const fn name(outcome: Outcome) -> &'static str {
+pub(in crate::report) const fn name(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::CannotTell => "cannot tell",
         other => other.name(),
@@ -234,7 +247,7 @@ const fn look(outcome: Outcome) -> Look {
 }
 
 /// A rate, which may be negative.
-fn amount(rate: f64) -> String {
+pub(in crate::report) fn amount(rate: f64) -> String {
     let bytes = Bytes(whole(rate.abs()));
     if rate <= -1.0 {
         format!("-{bytes}")
@@ -244,7 +257,7 @@ fn amount(rate: f64) -> String {
 }
 
 /// A difference.
-fn signed(difference: f64) -> String {
+pub(in crate::report) fn signed(difference: f64) -> String {
     match whole(difference.abs()) {
         0 => "±0".to_owned(),
         bytes if difference > 0.0 => format!("+{}", Bytes(bytes)),
@@ -252,7 +265,7 @@ fn signed(difference: f64) -> String {
     }
 }
 
-fn percent(change: &Change) -> String {
+pub(in crate::report) fn percent(change: &Change) -> String {
     match change.percent {
         None => String::new(),
         Some(percent) if percent.abs() < 0.5 => "±0%".to_owned(),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::tree::Tree;
 use crate::{
     profile::{Frame, FrameId, StackId, StackTable},
     report::{Owner, Places},
@@ -17,7 +18,7 @@ const LARGEST: u64 = 1 << 53;
 pub(super) struct Folded {
     /// The lines.
     pub(super) lines: Vec<String>,
-    /// Whose code each label stands for.
+    /// Whose code each label in them stands for.
     pub(super) owners: BTreeMap<String, Owner>,
     /// What a unit in the lines stands for.
     pub(super) factor: f64,
@@ -26,26 +27,36 @@ pub(super) struct Folded {
 }
 
 impl Folded {
-    /// Folds the stacks that weigh something.
-    pub(super) fn of(stacks: &StackTable, weights: &[(StackId, u64)]) -> Self {
-        let mut labels = Labels::of(stacks, weights);
-        let mut sums: BTreeMap<String, u64> = BTreeMap::new();
-        for (stack, weight) in weights.iter().filter(|(_, weight)| *weight > 0) {
-            let sum = sums.entry(labels.fold(*stack)).or_default();
-            *sum = sum.saturating_add(*weight);
+    /// Folds all stacks that weigh something.
+    pub(super) fn all(stacks: &StackTable, weights: &[(StackId, u64)]) -> Self {
+        Self::of(stacks, weights, false)
+    }
+
+    /// Folds what is wide enough to be drawn; what is not counts for its caller.
+    pub(super) fn drawn(stacks: &StackTable, weights: &[(StackId, u64)]) -> Self {
+        Self::of(stacks, weights, true)
+    }
+
+    fn of(stacks: &StackTable, weights: &[(StackId, u64)], is_drawn: bool) -> Self {
+        let (mut tree, labels) = tree(stacks, [weights]);
+        if is_drawn {
+            tree.prune();
         }
-        let total: u128 = sums.values().map(|sum| u128::from(*sum)).sum();
-        let mut divisor: u32 = 1;
-        while total / u128::from(divisor) > u128::from(LARGEST) {
-            divisor *= 2;
+        let total = tree.total(0);
+        let divisor = divisor(total);
+        let mut is_used = vec![false; labels.names.len()];
+        for (path, _) in tree.paths() {
+            for label in path {
+                is_used[label] = true;
+            }
         }
-        let lines = sums
-            .into_iter()
-            .map(|(stack, sum)| with_numbers(stack, [sum / u64::from(divisor)]))
-            .collect();
+        let used = labels.names.iter().zip(&labels.owners).zip(is_used);
+        let used = used.filter(|(_, is_used)| *is_used);
         Self {
-            lines,
-            owners: labels.owners,
+            lines: lines(&tree, &labels, divisor),
+            owners: used
+                .map(|((name, owner), _)| (name.clone(), *owner))
+                .collect(),
             factor: f64::from(divisor),
             total: u64::try_from(total).unwrap_or(u64::MAX),
         }
@@ -67,39 +78,66 @@ pub(super) struct Pairs {
 }
 
 impl Pairs {
-    /// Folds the stacks that weigh something on either side.
+    /// Folds the stacks that are wide enough to be drawn by their second weights.
     pub(super) fn of(
         stacks: &StackTable,
         first: &[(StackId, u64)],
         second: &[(StackId, u64)],
     ) -> Self {
-        let all = [first, second].concat();
-        let mut labels = Labels::of(stacks, &all);
-        let mut sums: BTreeMap<String, [u64; 2]> = BTreeMap::new();
-        for (side, weights) in [first, second].into_iter().enumerate() {
-            for (stack, weight) in weights {
-                let sum = &mut sums.entry(labels.fold(*stack)).or_default()[side];
-                *sum = sum.saturating_add(*weight);
-            }
-        }
-        let total = |side: usize| sums.values().map(|sum| u128::from(sum[side])).sum::<u128>();
-        let mut divisor: u32 = 1;
-        while total(0).max(total(1)) / u128::from(divisor) > u128::from(LARGEST) {
-            divisor *= 2;
-        }
-        let is_empty = total(1) == 0;
-        let line = |(stack, sum): (String, [u64; 2])| {
-            with_numbers(stack, sum.map(|sum| sum / u64::from(divisor)))
-        };
+        let (mut tree, labels) = tree(stacks, [first, second]);
+        let is_empty = tree.total(1) == 0;
+        let divisor = divisor(tree.total(0).max(tree.total(1)));
+        tree.prune();
         Self {
             lines: if is_empty {
                 Vec::new()
             } else {
-                sums.into_iter().map(line).collect()
+                lines(&tree, &labels, divisor)
             },
             factor: f64::from(divisor),
         }
     }
+}
+
+/// By what sums are divided so that the drawing can compute with them.
+fn divisor(total: u128) -> u32 {
+    let mut divisor: u32 = 1;
+    while total / u128::from(divisor) > u128::from(LARGEST) {
+        divisor *= 2;
+    }
+    divisor
+}
+
+/// The tree of what is drawn, and what its labels are.
+fn tree<'a, const COLUMNS: usize>(
+    stacks: &'a StackTable,
+    weights: [&[(StackId, u64)]; COLUMNS],
+) -> (Tree<COLUMNS>, Labels<'a>) {
+    let mut labels = Labels::of(stacks, &weights);
+    let none = labels.named(&Frame::pseudo("(no stack)"));
+    let tree = Tree::of(stacks, weights, |frame| labels.number(frame), none);
+    (tree, labels)
+}
+
+/// Sorted by stack: so the drawing library expects them.
+fn lines<const COLUMNS: usize>(
+    tree: &Tree<COLUMNS>,
+    labels: &Labels<'_>,
+    divisor: u32,
+) -> Vec<String> {
+    let folded = tree.paths().map(|(path, own)| {
+        let names: Vec<&str> = path
+            .iter()
+            .map(|label| labels.names[*label].as_str())
+            .collect();
+        (names.join(";"), own)
+    });
+    let mut folded: Vec<(String, [u64; COLUMNS])> = folded.collect();
+    folded.sort_unstable();
+    let line = |(stack, own): (String, [u64; COLUMNS])| {
+        with_numbers(stack, own.map(|sum| sum / u64::from(divisor)))
+    };
+    folded.into_iter().map(line).collect()
 }
 
 /// A folded stack becomes a line; it is long, so it is not copied for that.
@@ -117,53 +155,64 @@ pub(super) fn scaled(weight: u64, milliseconds: u128) -> u64 {
     u64::try_from(scaled).unwrap_or(u64::MAX)
 }
 
-/// The labels of frames.
+/// The labels of frames, by number.
 struct Labels<'a> {
     stacks: &'a StackTable,
     places: Places,
-    known: HashMap<FrameId, String>,
-    owners: BTreeMap<String, Owner>,
+    of_frames: HashMap<FrameId, usize>,
+    numbers: HashMap<String, usize>,
+    names: Vec<String>,
+    owners: Vec<Owner>,
 }
 
 impl<'a> Labels<'a> {
-    fn of(stacks: &'a StackTable, weights: &[(StackId, u64)]) -> Self {
-        let drawn = weights.iter().filter(|(_, weight)| *weight > 0);
-        let frames = drawn.flat_map(|(stack, _)| stacks.frames_of(*stack));
-        let frames: HashSet<FrameId> = frames.collect();
+    fn of(stacks: &'a StackTable, weights: &[&[(StackId, u64)]]) -> Self {
+        let drawn = weights.iter().copied().flatten();
+        let drawn = drawn.filter(|(_, weight)| *weight > 0);
+        let mut is_seen = vec![false; stacks.stack_count()];
+        let mut frames = HashSet::new();
+        for (stack, _) in drawn {
+            let mut rest = *stack;
+            while let Some((frame, caller)) = stacks.innermost(rest) {
+                if std::mem::replace(&mut is_seen[rest.0 as usize], true) {
+                    break;
+                }
+                frames.insert(frame);
+                rest = caller;
+            }
+        }
         Self {
             stacks,
             places: Places::of(frames.iter().map(|id| stacks.frame(*id))),
-            known: HashMap::new(),
-            owners: BTreeMap::new(),
+            of_frames: HashMap::new(),
+            numbers: HashMap::new(),
+            names: Vec::new(),
+            owners: Vec::new(),
         }
     }
 
-    fn fold(&mut self, stack: StackId) -> String {
-        let stacks = self.stacks;
-        let mut frames: Vec<FrameId> = stacks.frames_of(stack).collect();
-        if frames.is_empty() {
-            return self.named(&Frame::pseudo("(no stack)"));
+    /// The number of a frame's label.
+    fn number(&mut self, frame: FrameId) -> usize {
+        if let Some(number) = self.of_frames.get(&frame) {
+            return *number;
         }
-        frames.reverse();
-        for id in &frames {
-            if !self.known.contains_key(id) {
-                let label = self.named(stacks.frame(*id));
-                self.known.insert(*id, label);
-            }
-        }
-        let labels: Vec<&str> = frames.iter().map(|id| self.known[id].as_str()).collect();
-        labels.join(";")
+        let number = self.named(self.stacks.frame(frame));
+        self.of_frames.insert(frame, number);
+        number
     }
 
-    fn named(&mut self, frame: &Frame) -> String {
+    fn named(&mut self, frame: &Frame) -> usize {
         let label = one_field(&self.places.label_within(frame, LABEL));
-        // Two frames may look alike; then the code that the user can change has the say.
         let owner = Owner::of(frame);
-        self.owners
-            .entry(label.clone())
-            .and_modify(|known| *known = owner.min(*known))
-            .or_insert(owner);
-        label
+        let next = self.names.len();
+        let number = *self.numbers.entry(label.clone()).or_insert(next);
+        if number == next {
+            self.names.push(label);
+            self.owners.push(owner);
+        }
+        // Two frames may look alike; then the code that the user can change has the say.
+        self.owners[number] = owner.min(self.owners[number]);
+        number
     }
 }
 
@@ -193,7 +242,7 @@ mod tests {
     fn check(names: &[&str], expected: &str) {
         let frames: Vec<Frame> = names.iter().map(|name| Frame::pseudo(name)).collect();
         let (table, stack) = table(&frames);
-        assert_eq!(Folded::of(&table, &[(stack, 7)]).lines, [expected]);
+        assert_eq!(Folded::all(&table, &[(stack, 7)]).lines, [expected]);
     }
 
     #[test]
@@ -221,7 +270,7 @@ mod tests {
             let id = table.intern_frame(frame);
             (table.intern([id]), weight)
         });
-        assert_eq!(Folded::of(&table, &weights).lines, ["f (a.py:1) 7"]);
+        assert_eq!(Folded::all(&table, &weights).lines, ["f (a.py:1) 7"]);
     }
 
     #[test]
@@ -229,7 +278,7 @@ mod tests {
         let (mut table, one) = table(&[Frame::pseudo("one")]);
         let id = table.intern_frame(&Frame::pseudo("other"));
         let other = table.intern([id]);
-        let folded = Folded::of(&table, &[(one, u64::MAX), (other, u64::MAX)]);
+        let folded = Folded::all(&table, &[(one, u64::MAX), (other, u64::MAX)]);
         assert_eq!(folded.total, u64::MAX);
         let drawn: u64 = folded
             .lines
@@ -243,7 +292,7 @@ mod tests {
     #[test]
     fn what_weighs_nothing_is_left_out() {
         let (table, stack) = table(&[Frame::pseudo("x")]);
-        assert!(Folded::of(&table, &[(stack, 0)]).is_empty());
-        assert!(Folded::of(&table, &[]).is_empty());
+        assert!(Folded::all(&table, &[(stack, 0)]).is_empty());
+        assert!(Folded::all(&table, &[]).is_empty());
     }
 }

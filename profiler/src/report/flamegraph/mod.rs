@@ -6,6 +6,7 @@ mod folded;
 mod svg;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 pub use colors::Colors;
 pub use differential::{Differential, Widths, differential, per_second};
@@ -28,7 +29,7 @@ use crate::{
 
 /// Stacks as folded lines, sorted, and each only once.
 pub(super) fn folded_lines(stacks: &StackTable, weights: &[(StackId, u64)]) -> Vec<String> {
-    Folded::of(stacks, weights).lines
+    Folded::all(stacks, weights).lines
 }
 
 /// How a flamegraph is drawn.
@@ -42,6 +43,8 @@ pub struct FlamegraphOptions {
     pub colors: Colors,
     /// Whether it hangs from the top (an icicle) rather than growing from the bottom.
     pub reverse: bool,
+    /// Frames of less than so many percent of all are left out; by default hardly any are.
+    pub narrowest_percent: Option<f64>,
 }
 
 impl Default for FlamegraphOptions {
@@ -51,6 +54,7 @@ impl Default for FlamegraphOptions {
             title: None,
             colors: Colors::default(),
             reverse: false,
+            narrowest_percent: None,
         }
     }
 }
@@ -79,7 +83,7 @@ pub fn flamegraph(
     weights: &[(StackId, u64)],
     options: &FlamegraphOptions,
 ) -> Result<Vec<u8>, ReportError> {
-    let folded = Folded::of(&recorded.stacks, weights);
+    let folded = Folded::drawn(&recorded.stacks, weights);
     let title = title(recorded, findings, options);
     let subtitle = subtitle(recorded, findings, options, folded.total);
     if folded.is_empty() {
@@ -97,6 +101,9 @@ pub fn flamegraph(
     drawing.name_type = String::new();
     drawing.factor = folded.factor;
     drawing.text_truncate_direction = TextTruncateDirection::Right;
+    if let Some(percent) = options.narrowest_percent {
+        drawing.min_width = percent;
+    }
     if options.reverse {
         drawing.direction = Direction::Inverted;
     }

@@ -1,6 +1,8 @@
 //! The report for programs. Its keys are stable: `docs/schema/report-1.json` describes them, and
 //! a test holds the output against it.
 
+mod causes;
+mod series;
 #[cfg(test)]
 mod tests;
 
@@ -9,6 +11,8 @@ use std::time::Duration;
 use profiler_common::loss::Loss;
 use serde::Serialize;
 
+use self::causes::{Allocator, Copy, Sharing};
+use self::series::{Cgroup, Series, Tree};
 use super::{Owner, Subject};
 use crate::{
     aggregate::{self, Findings},
@@ -38,8 +42,13 @@ struct Report<'a> {
     processes: Vec<Process<'a>>,
     totals: Totals,
     sites: Vec<Site<'a>>,
+    copies: Vec<Copy<'a>>,
     /// What stood for traffic when growth was compared with it.
     activity: &'static str,
+    traffic: Traffic<'a>,
+    /// All processes together from moment to moment.
+    tree: Tree,
+    cgroup: Option<Cgroup<'a>>,
 }
 
 impl<'a> Report<'a> {
@@ -73,7 +82,11 @@ impl<'a> Report<'a> {
                 .zip(&findings.sites)
                 .map(|(rank, site)| Site::of(rank, site, recorded))
                 .collect(),
+            copies: findings.copies.iter().map(Copy::from).collect(),
             activity: verdicts.activity.name(),
+            traffic: Traffic::of(findings, verdicts),
+            tree: Tree::of(&findings.rounds),
+            cgroup: findings.cgroup.as_ref().map(Cgroup::of),
         }
     }
 }
@@ -114,6 +127,31 @@ struct Overhead {
     blocks_observed_fraction: f64,
     objects_observed_fraction: Option<f64>,
     object_windows: u64,
+}
+
+/// What stood for traffic, and how much of it there was.
+#[derive(Serialize)]
+struct Traffic<'a> {
+    asked: &'static str,
+    signal: &'static str,
+    unit: &'static str,
+    count: Option<f64>,
+    per_second: Option<f64>,
+    text: &'a str,
+}
+
+impl<'a> Traffic<'a> {
+    fn of(findings: &Findings, verdicts: &'a Verdicts) -> Self {
+        let traffic = &verdicts.traffic;
+        Self {
+            asked: findings.traffic.name(),
+            signal: verdicts.activity.name(),
+            unit: verdicts.activity.unit(),
+            count: traffic.count.map(rounded),
+            per_second: traffic.per_second.map(rounded),
+            text: &traffic.text,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -220,6 +258,9 @@ struct Process<'a> {
     explained_growth_percent: Option<f64>,
     retained: Estimate,
     mapped: u64,
+    allocator: Option<Allocator>,
+    sharing: Option<Sharing>,
+    series: Series,
 }
 
 impl<'a> Process<'a> {
@@ -242,6 +283,9 @@ impl<'a> Process<'a> {
             explained_growth_percent: process.explained_growth_percent.map(rounded),
             retained: Estimate::from(process.retained),
             mapped: process.live_mappings,
+            allocator: process.allocator.as_ref().map(Allocator::from),
+            sharing: process.sharing.as_ref().map(Sharing::from),
+            series: Series::of(&process.course.moments),
         }
     }
 }
@@ -299,6 +343,23 @@ struct Frame<'a> {
 }
 
 #[derive(Serialize)]
+struct Aged {
+    born_after: f64,
+    born_before: f64,
+    bytes: u64,
+}
+
+impl Aged {
+    fn of(aged: &aggregate::Aged) -> Self {
+        Self {
+            born_after: seconds(aged.from),
+            born_before: seconds(aged.to),
+            bytes: aged.bytes,
+        }
+    }
+}
+
+#[derive(Serialize)]
 struct Site<'a> {
     rank: u32,
     function: &'a str,
@@ -312,6 +373,7 @@ struct Site<'a> {
     allocations: Estimate,
     resident: u64,
     mapped: u64,
+    retained_by_age: Vec<Aged>,
     growth_per_second: f64,
     share_of_growth_percent: f64,
 }
@@ -345,6 +407,7 @@ impl<'a> Site<'a> {
             allocations: Estimate::from(site.allocations),
             resident: site.resident,
             mapped: site.mapped,
+            retained_by_age: site.retained_by_age.iter().map(Aged::of).collect(),
             growth_per_second: rounded(site.growth_per_second),
             share_of_growth_percent: rounded(site.share_of_growth_percent),
         }

@@ -6,7 +6,11 @@ use serde_json::Value;
 
 use super::*;
 use crate::{
+    aggregate::{Aged, AllocatorFinding, CgroupFinding, CopySite, Round, SharingFinding},
     classify::Pattern,
+    profile::{
+        AllocatorCensus, ArenaTotals, CgroupCensus, CopyCause, FrameId, LibcHeap, PythonHeap,
+    },
     report::sample::{MIB, Sample},
     units::Pid,
 };
@@ -25,14 +29,83 @@ fn full() -> Sample {
         .process(4712, "gunicorn: worker [shop]", (20 * MIB, 21 * MIB))
         .loss(Loss::RingFull, 3);
     sample.recorded.facts.notes = vec!["small objects are sampled".to_owned()];
+    sample.findings.sites[0].retained_by_age = vec![Aged {
+        from: Duration::ZERO,
+        to: Duration::from_secs(30),
+        bytes: 71 * MIB,
+    }];
     let process = &mut sample.findings.processes[1];
     process.inner_pid = Some(Pid(7));
     process.ended = Some(Duration::from_millis(12_345));
     process.uss_end = None;
     process.rss_start = None;
     process.python = None;
+    process.allocator = Some(allocator());
+    process.sharing = Some(SharingFinding {
+        parent: Pid(4711),
+        copied_start: MIB,
+        shared: 9 * MIB,
+        copied: 3 * MIB,
+        own: 2 * MIB,
+        causes: CopyCause::ALL.map(|cause| (cause, MIB)).to_vec(),
+    });
+    sample.findings.copies = vec![CopySite {
+        cause: CopyCause::Collector,
+        frame: sample.recorded.stacks.frame(FrameId(0)).clone(),
+        bytes: MIB,
+        samples: 4,
+        pids: vec![Pid(4712)],
+    }];
+    sample.findings.cgroup = Some(CgroupFinding {
+        last: CgroupCensus {
+            path: "/app.slice".to_owned(),
+            current: 200 * MIB,
+            reclaimable: 8 * MIB,
+            limit: Some(512 * MIB),
+            ..CgroupCensus::default()
+        },
+        growth_per_second: 1e6,
+        time_left: Some(Duration::from_mins(5)),
+        course: vec![(Duration::from_secs(1), 191 * MIB)],
+    });
+    sample.findings.rounds = vec![Round::default()];
     sample.verdicts.group.parts = vec![(Pattern::IdleGrowth, 0.7), (Pattern::TrafficGrowth, 0.3)];
     sample
+}
+
+fn allocator() -> AllocatorFinding {
+    let arena = ArenaTotals {
+        arenas: 1,
+        held: 9 * MIB,
+        free: 5 * MIB,
+        ..ArenaTotals::default()
+    };
+    AllocatorFinding {
+        end: AllocatorCensus {
+            python: Some(PythonHeap {
+                resident: 7 * MIB,
+                ..PythonHeap::default()
+            }),
+            libc: Some(LibcHeap {
+                main: arena,
+                threads: arena,
+                unseen: 0,
+            }),
+            ..AllocatorCensus::default()
+        },
+        ..AllocatorFinding::default()
+    }
+}
+
+#[test]
+fn what_is_kept_is_told_in_sum_and_by_place() {
+    let report = report(&full());
+    let allocator = &report["processes"][1]["allocator"];
+    assert_eq!(allocator["kept"], 17 * MIB);
+    assert_eq!(allocator["libc"]["threads"]["kept"], 5 * MIB);
+    assert_eq!(report["processes"][0]["allocator"], Value::Null);
+    assert_eq!(report["processes"][1]["sharing"]["inherited"], 12 * MIB);
+    assert_eq!(report["copies"][0]["cause"], "collector");
 }
 
 #[track_caller]

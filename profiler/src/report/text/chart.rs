@@ -1,5 +1,7 @@
 //! A chart of a process's resident size that fits into a line.
 
+use std::ops::Range;
+
 use crate::{
     aggregate::Moment,
     report::{
@@ -13,7 +15,7 @@ use crate::{
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// How many columns the chart of a single process has.
-const COLUMNS: usize = 40;
+pub(super) const COLUMNS: usize = 40;
 
 /// A single process's size over time, with the least and the most of it.
 pub(super) fn of_single(screen: &mut Screen, subject: &Subject<'_>) {
@@ -42,19 +44,45 @@ pub(super) fn bars(moments: &[Moment], columns: usize) -> String {
         return String::new();
     };
     let least = least.min(most - most / 10);
+    let largest = |column: usize| {
+        let part = &moments[part(moments.len(), column, columns)];
+        part.iter().map(|it| it.rss).max().unwrap_or(least)
+    };
+    let largest: Vec<u64> = (0..columns).map(largest).collect();
+    draw(&largest, least, most)
+}
+
+/// So many bars, each as high as a count rose in its part of the time, from none to the most.
+pub(super) fn rate_bars(counts: &[u64], columns: usize) -> String {
+    let columns = columns.min(counts.len());
+    let rise = |column: usize| {
+        let part = part(counts.len(), column, columns);
+        let before = counts[part.start.saturating_sub(1)];
+        let rise = counts[part.end - 1].saturating_sub(before);
+        // Parts differ by a moment in their length.
+        let steps = (part.end - part.start.saturating_sub(1)).saturating_sub(1);
+        rise.saturating_mul(1000) / (steps.max(1) as u64)
+    };
+    let rises: Vec<u64> = (0..columns).map(rise).collect();
+    let most = rises.iter().copied().max().unwrap_or(0);
+    draw(&rises, 0, most)
+}
+
+/// The moments that belong to a column.
+const fn part(moments: usize, column: usize, columns: usize) -> Range<usize> {
+    moments * column / columns..moments * (column + 1) / columns
+}
+
+/// A bar for each value.
+fn draw(values: &[u64], least: u64, most: u64) -> String {
     let range = u128::from((most - least).max(1));
-    let bar = |column: usize| {
-        let (from, until) = (
-            moments.len() * column / columns,
-            moments.len() * (column + 1) / columns,
-        );
-        let largest = moments[from..until].iter().map(|it| it.rss).max();
-        let above = u128::from(largest.unwrap_or(least).saturating_sub(least));
+    let bar = |value: &u64| {
+        let above = u128::from(value.saturating_sub(least));
         let last = BARS.len() - 1;
         let height = usize::try_from(above * BARS.len() as u128 / (range + 1)).unwrap_or(last);
         BARS[height.min(last)]
     };
-    (0..columns).map(bar).collect()
+    values.iter().map(bar).collect()
 }
 
 #[cfg(test)]
@@ -78,6 +106,14 @@ mod tests {
         assert_eq!(drawn(&[10, 80, 10, 10], 2), "█▁");
         assert_eq!(drawn(&[1000, 950, 1010], 3), "█▄█");
         assert_eq!(drawn(&[], 9), "");
+    }
+
+    #[test]
+    fn rates_are_what_a_count_rises_by() {
+        assert_eq!(rate_bars(&[0, 80, 90, 100, 180], 5), "▁█▁▁█");
+        assert_eq!(rate_bars(&[0, 10, 20, 30], 2), "██");
+        assert_eq!(rate_bars(&[5, 5, 5], 3), "▁▁▁");
+        assert_eq!(rate_bars(&[], 3), "");
     }
 
     proptest! {

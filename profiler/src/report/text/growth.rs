@@ -1,13 +1,11 @@
 //! What was measured, how much it grew, and what is thought of that.
 
-use super::{
-    numbers::{change, percent, slope, uncertainty},
-    sites::{frame_of, places},
-};
+use super::sites::{frame_of, places};
 use crate::{
     aggregate::{Estimate, Site, Totals},
     report::{
         Subject,
+        numbers::{change, percent, slope, uncertainty},
         plain::{printable, shorten, width},
         screen::{COLUMNS, Line, Look, ROOM, Screen, Worth},
     },

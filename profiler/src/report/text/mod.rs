@@ -1,13 +1,14 @@
 //! The summary for people: on one screen, what grew, by how much, where, and how far to trust it.
 
+mod causes;
 mod chart;
 mod growth;
-mod numbers;
 mod processes;
-mod sites;
+pub(super) mod sites;
 #[cfg(test)]
 mod tests;
-mod trust;
+mod traffic;
+pub(super) mod trust;
 
 use super::{Subject, screen::Screen};
 
@@ -28,7 +29,11 @@ pub fn text(subject: &Subject<'_>, options: &TextOptions<'_>) -> String {
     growth::retained(&mut screen, subject);
     growth::unexplained(&mut screen, subject);
     growth::verdict(&mut screen, subject);
+    causes::kept(&mut screen, subject);
+    causes::shared(&mut screen, subject);
+    traffic::limit(&mut screen, subject);
     chart::of_single(&mut screen, subject);
+    traffic::traffic(&mut screen, subject);
     processes::processes(&mut screen, subject);
     sites::sites(&mut screen, subject);
     trust::cost(&mut screen, subject);

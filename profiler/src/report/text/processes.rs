@@ -1,10 +1,11 @@
 //! The table of processes.
 
-use super::{chart::bars, growth::look_of_growth, numbers::change};
+use super::{chart::bars, growth::look_of_growth};
 use crate::{
     aggregate::ProcessFinding,
     report::{
         Subject,
+        numbers::change,
         plain::printable,
         screen::{Line, Look, Screen, Worth},
     },

@@ -1,11 +1,11 @@
 //! The table of sites.
 
-use super::numbers::{percent, uncertainty};
 use crate::{
-    aggregate::Site,
+    aggregate::{Site, old_share},
     profile::Frame,
     report::{
         Owner, Places, Subject,
+        numbers::{percent, uncertainty},
         plain::width,
         screen::{COLUMNS, Line, Look, ROOM, Screen, Worth},
     },
@@ -18,6 +18,9 @@ const SITES: usize = 5;
 /// Columns in front of the place of a site.
 const WHERE: usize = 34;
 
+/// Columns of the share that is old.
+const OLD: usize = 5;
+
 /// The heaviest sites, and who called those that are not own code.
 pub(super) fn sites(screen: &mut Screen, subject: &Subject<'_>) {
     let findings = subject.findings;
@@ -28,17 +31,23 @@ pub(super) fn sites(screen: &mut Screen, subject: &Subject<'_>) {
         return;
     }
     screen.space();
+    let has_ages = sites.iter().any(|it| !it.retained_by_age.is_empty());
+    let old_title = if has_ages { "  old" } else { "" };
     let title = format!(
-        "  {:>8} {:<5} {:>5} {:>9}  where",
+        "  {:>8} {:<5} {:>5} {:>9}{old_title}  where",
         "retained", "", "share", "allocated"
     );
+    let indent = WHERE + if has_ages { OLD } else { 0 };
     screen.line(Worth::Result, Line::new(Look::Dim, title));
     let places = places(subject);
     for (index, site) in sites.iter().take(SITES).enumerate() {
-        screen.line(Worth::Result, site_line(site, &places, index == 0));
+        screen.line(
+            Worth::Result,
+            site_line(site, &places, (index == 0, has_ages)),
+        );
         if let Some(caller) = own_caller(site, subject) {
-            let label = places.label_within(caller, COLUMNS - WHERE - 2);
-            let text = format!("{:WHERE$}← {label}", "");
+            let label = places.label_within(caller, COLUMNS - indent - 2);
+            let text = format!("{:indent$}← {label}", "");
             screen.line(Worth::Detail, Line::new(Look::Dim, text));
         }
     }
@@ -52,9 +61,21 @@ pub(super) fn sites(screen: &mut Screen, subject: &Subject<'_>) {
     }
 }
 
-fn site_line(site: &Site, places: &Places, first: bool) -> Line {
+/// Of what it retains, how much it got in the first half: a leak about half of it, a cache that was
+/// filled nearly all, and who only has something in use next to nothing.
+fn old(site: &Site) -> String {
+    let share = old_share(&site.retained_by_age);
+    share.map_or_else(String::new, |share| percent(100.0 * share))
+}
+
+fn site_line(site: &Site, places: &Places, (first, has_ages): (bool, bool)) -> Line {
+    let old = if has_ages {
+        format!("{:>OLD$}", old(site))
+    } else {
+        String::new()
+    };
     let numbers = format!(
-        "  {:>8} {:<5} {:>5} {:>9}  ",
+        "  {:>8} {:<5} {:>5} {:>9}{old}  ",
         Bytes(site.retained.estimate),
         uncertainty(site.retained).unwrap_or_default(),
         percent(site.share_of_growth_percent),
@@ -95,7 +116,7 @@ fn own_caller<'a>(site: &Site, subject: &Subject<'a>) -> Option<&'a Frame> {
 }
 
 /// The frame that a site is.
-pub(super) fn frame_of(site: &Site) -> Frame {
+pub(in crate::report) fn frame_of(site: &Site) -> Frame {
     Frame {
         function: site.function.clone(),
         file: site.file.clone(),
@@ -104,7 +125,7 @@ pub(super) fn frame_of(site: &Site) -> Frame {
 }
 
 /// Paths relative to what the files of all sites share.
-pub(super) fn places(subject: &Subject<'_>) -> Places {
+pub(in crate::report) fn places(subject: &Subject<'_>) -> Places {
     let stacks = &subject.recorded.stacks;
     let sites = subject.findings.sites.iter();
     Places::of(sites.flat_map(|site| stacks.frames_of(site.stack).map(|id| stacks.frame(id))))

@@ -1,11 +1,13 @@
 //! Holds the summary against what a person needs to see.
 
+use std::time::Duration;
+
 use profiler_common::loss::Loss;
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    aggregate::Estimate,
+    aggregate::{Aged, Estimate},
     report::{
         plain::width,
         sample::{MIB, Sample},
@@ -51,6 +53,32 @@ fn a_leak_is_on_one_screen() {
     let mut sample = Sample::leak();
     sample.recorded.facts.notes = vec!["small objects are seen through their pools".to_owned()];
     check(&sample, include_str!("leak.txt"));
+}
+
+#[test]
+fn how_old_it_is_what_a_line_holds_tells_a_cache_from_a_leak() {
+    let mut sample = Sample::leak();
+    let aged = |from, bytes| Aged {
+        from: Duration::from_secs(from),
+        to: Duration::from_secs(from + 15),
+        bytes,
+    };
+    sample.findings.sites[0].retained_by_age = vec![aged(0, 36 * MIB), aged(15, 35 * MIB)];
+    sample.findings.sites[1].retained_by_age = vec![aged(0, 5 * MIB), aged(15, 0)];
+    let printed = print(&sample);
+    let column = |line: usize| -> Vec<&str> {
+        let table = printed
+            .lines()
+            .skip_while(|line| !line.contains("allocated  old  where"));
+        table
+            .skip(line)
+            .take(1)
+            .flat_map(str::split_whitespace)
+            .collect()
+    };
+    assert!(column(1).contains(&"51%"), "{printed}");
+    assert!(column(2).contains(&"100%"), "{printed}");
+    assert!(!column(3).contains(&"100%"), "{printed}");
 }
 
 #[test]

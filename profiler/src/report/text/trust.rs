@@ -2,10 +2,10 @@
 
 use profiler_common::loss::Loss;
 
-use super::numbers::grouped;
 use crate::aggregate::Findings;
 use crate::report::{
     Subject,
+    numbers::grouped,
     plain::{cut, printable},
     screen::{Line, Look, Screen, Worth},
 };
@@ -36,7 +36,7 @@ pub(super) fn cost(screen: &mut Screen, subject: &Subject<'_>) {
 }
 
 /// For which part of the time what was watched.
-fn watched(findings: &Findings) -> String {
+pub(in crate::report) fn watched(findings: &Findings) -> String {
     let blocks = format!(
         "larger blocks {}",
         part_of_time(findings.blocks_observed_fraction)
@@ -88,7 +88,8 @@ pub(super) fn losses(screen: &mut Screen, subject: &Subject<'_>) {
 /// What a person should know about how it was measured.
 pub(super) fn notes(screen: &mut Screen, subject: &Subject<'_>) {
     let facts = &subject.recorded.facts;
-    let cut_off = "the recording was not ended in order; its last seconds may be missing";
+    let cut_off =
+        "the recording was not ended in order, or is still being written: its end is missing";
     let incomplete = (!facts.complete).then(|| cut_off.to_owned());
     let notes: Vec<String> = incomplete
         .into_iter()

@@ -73,7 +73,10 @@ pub(super) fn checks(identity: &Identity) -> Vec<Check> {
         PYTHON.ok(describe(&plan.interpreter)),
         threads(&plan, identity.pid),
         match allocators {
-            Some(found) => allocator(&found.kind(), found.uses_pymalloc()),
+            Some(found) => allocator(
+                &found.kind(),
+                found.uses_pymalloc() || found.uses_mimalloc(),
+            ),
             None => unknown_allocator(),
         },
         pools(&plan, uses_pools),
@@ -190,6 +193,9 @@ fn allocator(kind: &AllocatorKind, uses_pools: bool) -> Check {
             );
             ALLOCATOR.degraded(found, "start it without what puts them there")
         }
+        AllocatorKind::Other(name) if name == "mimalloc" => {
+            ALLOCATOR.ok("mimalloc: its blocks of all sizes are seen as small objects are")
+        }
         // Whatever it is, it serves large objects, too.
         AllocatorKind::Other(name) => {
             let found = format!("{name}: its objects show only as mappings and page faults");
@@ -254,7 +260,7 @@ fn pools(plan: &Plan, uses_pools: bool) -> Check {
 const FEW_PLACES: usize = 8;
 
 fn pool_probes(plan: &Plan, uses_pools: bool) -> Check {
-    if !uses_pools {
+    if !uses_pools && plan.mimalloc.is_none() {
         return POOL_PROBES.ok("not needed");
     }
     let is_small = |planned: &&PlannedSites| {
@@ -264,7 +270,12 @@ fn pool_probes(plan: &Plan, uses_pools: bool) -> Check {
         )
     };
     let Some(planned) = plan.sites.iter().find(is_small) else {
-        let found = "pymalloc's code was not recognised: small objects are not attributed";
+        let name = if plan.mimalloc.is_some() {
+            "mimalloc"
+        } else {
+            "pymalloc"
+        };
+        let found = format!("{name}'s code was not recognised: its objects are not attributed");
         return POOL_PROBES.degraded(
             found,
             "run it with a CPython that was built with -O2 or -O3",
@@ -355,8 +366,11 @@ mod tests {
     use crate::report::Status;
 
     #[test]
-    fn only_pymalloc_is_measured_without_limits() {
-        assert_eq!(allocator(&AllocatorKind::Pymalloc, true).status, Status::Ok);
+    fn only_pythons_own_allocators_are_measured_without_limits() {
+        let mimalloc = AllocatorKind::Other("mimalloc".into());
+        for own in [AllocatorKind::Pymalloc, mimalloc] {
+            assert_eq!(allocator(&own, true).status, Status::Ok, "{own:?}");
+        }
         let others = [
             (
                 AllocatorKind::Malloc,
@@ -385,9 +399,9 @@ mod tests {
                 "functions of hooks.so: objects up to 512 bytes are attributed only if",
             ),
             (
-                AllocatorKind::Other("mimalloc".into()),
+                AllocatorKind::Other("another".into()),
                 false,
-                "mimalloc: its objects show",
+                "another: its objects show",
             ),
         ];
         for (kind, uses_pools, expected) in others {

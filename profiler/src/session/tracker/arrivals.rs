@@ -209,11 +209,9 @@ impl Tracker {
             }
         }
         self.probe.follow(pid, &plan.config)?;
-        self.notes.extend(
-            plan.notes
-                .iter()
-                .map(|note| format!("process {pid}: {note}")),
-        );
+        if let Some(followed) = self.followed.get_mut(&pid) {
+            followed.look_for_listeners(&mut self.probe);
+        }
         self.records[key.0 as usize].python = Some(plan.interpreter.version.to_string());
         self.books.open(key, heap_end(pid), now);
         self.trace(pid, key, &plan);

@@ -5,7 +5,7 @@ mod arrivals;
 use std::{
     collections::HashMap,
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use profiler_common::loss::Loss;
@@ -14,10 +14,14 @@ use rustix::param::page_size;
 use self::arrivals::{Starting, heap_end};
 use super::{
     Options,
+    causes::Legacy,
+    cgroups::CgroupWatch,
     channel::{Shift, timing},
     clock::Clock,
     cost::CostModel,
-    followed::{Followed, Limits},
+    followed::Followed,
+    limits::Limits,
+    traffic::Sight,
 };
 use crate::{
     aggregate::Books,
@@ -27,10 +31,14 @@ use crate::{
         identity::Identity,
         memory::Memory,
     },
-    profile::{Lifecycle, LifecycleKind, Losses, ProcessRecord},
-    source::{Planner, SiteClass, Translator},
+    profile::{CgroupCensus, Interval, Lifecycle, LifecycleKind, Losses, ProcessRecord},
+    source::{Event, Planner, SiteClass, Translator, What},
     units::Pid,
 };
+
+/// How long it may take in one round to look for causes, and in the last one.
+const LOOKS: Duration = Duration::from_millis(250);
+const LAST_LOOKS: Duration = Duration::from_secs(2);
 
 /// All processes that are followed.
 pub(super) struct Tracker {
@@ -47,25 +55,34 @@ pub(super) struct Tracker {
     detaching: Vec<JoinHandle<()>>,
     model: CostModel,
     limits: Limits,
+    cgroups: CgroupWatch,
     children: bool,
     is_exact: bool,
     return_probes_are_safe: Option<bool>,
     clock: Clock,
+    legacy: Legacy,
 }
 
 impl Tracker {
-    pub(super) fn new(probe: Probe, model: CostModel, options: &Options, clock: Clock) -> Self {
+    pub(super) fn new(
+        probe: Probe,
+        model: CostModel,
+        (options, sight): (&Options, Sight),
+        clock: Clock,
+    ) -> Self {
         let timing = timing(probe.has_multi_links());
-        let planner = if probe.has_multi_links() {
-            Planner::default()
-        } else {
-            Planner::with_single_links()
-        };
+        let mut planner = Planner::default();
+        if !probe.has_multi_links() {
+            planner = planner.with_single_links();
+        }
+        if options.leave_out_sites {
+            planner = planner.with_sites_left_out();
+        }
         let books = Books::new(page_size() as u64);
         let (limits, books) = if options.exact {
-            (Limits::none(timing), books.with_all_stacks())
+            (Limits::none(timing, sight), books.with_all_stacks())
         } else {
-            let limits = Limits::of_budget(options.max_overhead_percent, timing);
+            let limits = Limits::of_budget(options.max_overhead_percent, timing, sight);
             (limits, books)
         };
         Self {
@@ -82,10 +99,12 @@ impl Tracker {
             detaching: Vec::new(),
             model,
             limits,
+            cgroups: CgroupWatch::new(),
             children: options.children,
             is_exact: options.exact,
             return_probes_are_safe: None,
             clock,
+            legacy: Legacy::default(),
         }
     }
 
@@ -106,6 +125,9 @@ impl Tracker {
                 }
             }
         }
+        let notes = followed.take_notes();
+        self.notes
+            .extend(notes.iter().map(|note| format!("process {pid}: {note}")));
         self.detach_later(outcome.closed);
         for error in outcome.errors {
             self.report_unattached(pid, &error);
@@ -128,17 +150,29 @@ impl Tracker {
             Happening::Execed => self.execed(record.pid, time),
             Happening::Exited => self.exited(record.pid, time),
             _ => {
-                if let Happening::ObjectTaken { stack, .. } = &record.what
+                if let Happening::ObjectTaken { stack, address, .. } = &record.what
                     && let Some(followed) = self.followed.get_mut(&record.pid)
                 {
-                    followed.hit(record, stack.is_some());
+                    followed.hit(record, (*address, stack.is_some()));
                 }
-                if let Some(event) = self.translator.translate(record, time) {
+                if let Some(mut event) = self.translator.translate(record, time) {
+                    self.find_cause(record.pid, &mut event);
                     self.books.apply(&event);
                 }
             }
         }
         time
+    }
+
+    /// Finds out why a forked process no longer shares a page that it touched.
+    fn find_cause(&mut self, pid: Pid, event: &mut Event) {
+        if let What::PagesTouched {
+            address, copied, ..
+        } = &mut event.what
+            && let Some(followed) = self.followed.get_mut(&pid)
+        {
+            *copied = followed.cause_of_copy(*address);
+        }
     }
 
     fn time_of(&self, record: &Record) -> Duration {
@@ -162,6 +196,7 @@ impl Tracker {
         let Some((parent_key, plan)) = inherited else {
             return;
         };
+        self.pass_on_pages(parent, child);
         self.translator.inherit(parent_key, key);
         self.records[key.0 as usize].python = Some(plan.interpreter.version.to_string());
         self.books.open(key, heap_end(child), time);
@@ -169,6 +204,14 @@ impl Tracker {
         self.open_probes(child, plan, time);
         self.losses.add(Loss::ProbesLate, 1);
         tracing::info!("process {child} is measured as process {parent} is");
+    }
+
+    /// Notes which pages a child has from its parent.
+    fn pass_on_pages(&mut self, parent: Pid, child: Pid) {
+        let pages = self.legacy.of(parent);
+        if let (Some(pages), Some(followed)) = (pages, self.followed.get_mut(&child)) {
+            followed.causes.inherit(pages);
+        }
     }
 
     /// What a child looks like that ended before anything could be read about it: its parent.
@@ -299,7 +342,7 @@ impl Tracker {
         let mut gone = Vec::new();
         let mut censuses = Vec::new();
         for (pid, followed) in &mut self.followed {
-            match followed.census(time, is_last) {
+            match followed.census(&mut self.probe, time, is_last) {
                 Some(census) => censuses.push(census),
                 None => gone.push(*pid),
             }
@@ -310,6 +353,27 @@ impl Tracker {
         }
         censuses.sort_by_key(|census| census.process);
         censuses
+    }
+
+    /// What tells causes apart, of the processes of which it is time to look.
+    pub(super) fn look_for_causes(&mut self, interval: &mut Interval, is_last: bool) {
+        let (time, start) = (interval.end, Instant::now());
+        for followed in self.followed.values_mut() {
+            // Those that are left out are due in the next round.
+            if start.elapsed() > if is_last { LAST_LOOKS } else { LOOKS } {
+                break;
+            }
+            let (allocators, sharing) = followed.look_for_causes(time, is_last);
+            interval.allocators.extend(allocators);
+            interval.sharings.extend(sharing);
+        }
+        interval.allocators.sort_by_key(|it| it.process);
+        interval.sharings.sort_by_key(|it| it.process);
+    }
+
+    /// What the control groups of the processes use.
+    pub(super) fn cgroups(&self, time: Duration) -> Vec<CgroupCensus> {
+        self.cgroups.censuses(self.followed.keys().copied(), time)
     }
 
     /// What became of processes since the last call.

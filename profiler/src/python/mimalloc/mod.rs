@@ -6,11 +6,17 @@
 //! use. So the heads alone tell what lives, whichever thread it belongs to, and if that has ended,
 //! too. What is read is never of one moment: what does not fit together is left out.
 
+mod page;
+
+pub use self::page::Page;
 use super::runtime::Interpreter;
-use crate::process::{
-    ProcessError,
-    maps::{self, Mapping},
-    memory::Memory,
+use crate::{
+    process::{
+        ProcessError,
+        maps::{self, Mapping},
+        memory::Memory,
+    },
+    profile::SizeClass,
 };
 
 /// A segment is this large, but for one that holds a single larger block, and starts at a
@@ -40,12 +46,23 @@ pub struct MimallocLayout {
     pub slices: u16,
     /// How many bytes an entry has.
     pub page_bytes: u16,
+    /// Page: how many blocks were ever in its lists, in 16 bits.
+    pub page_capacity: u16,
+    /// Page: the first of the free blocks.
+    pub page_free: u16,
+    /// Page: the first of those that its own thread gave back since.
+    pub page_local_free: u16,
+    /// Page: the first of those that other threads gave back, in use all the same, in whose lowest
+    /// two bits something else is kept.
+    pub page_thread_free: u16,
     /// Page: how many blocks there is room for, in 16 bits.
     pub page_reserved: u16,
     /// Page: how many blocks are in use.
     pub page_used: u16,
     /// Page: how many bytes a block has, in 32 bits.
     pub page_block_size: u16,
+    /// Page: where its first block begins; zero in versions where it does not say.
+    pub page_start: u16,
 }
 
 /// How to find what mimalloc holds in a process.
@@ -55,7 +72,7 @@ pub struct Mimalloc {
 }
 
 /// How much mimalloc holds.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct MimallocCensus {
     /// Blocks in use. A block that another thread gave back counts until its own one notices.
     pub blocks: u64,
@@ -67,6 +84,31 @@ pub struct MimallocCensus {
     pub segments: u64,
     /// Bytes of the segments.
     pub segment_bytes: u64,
+    /// Blocks in use, by size class.
+    pub blocks_by_class: [u64; SizeClass::COUNT],
+}
+
+impl Default for MimallocCensus {
+    fn default() -> Self {
+        Self {
+            blocks: 0,
+            live_bytes: 0,
+            pages: 0,
+            segments: 0,
+            segment_bytes: 0,
+            blocks_by_class: [0; SizeClass::COUNT],
+        }
+    }
+}
+
+impl MimallocCensus {
+    /// Counts a page that holds blocks in use.
+    fn count(&mut self, page: &Page) {
+        self.pages += 1;
+        self.blocks += page.used;
+        self.live_bytes += page.live_bytes();
+        self.blocks_by_class[SizeClass::of(page.block_size).index()] += page.used;
+    }
 }
 
 impl Mimalloc {
@@ -76,12 +118,31 @@ impl Mimalloc {
         Some(Self { layout })
     }
 
+    /// Where things are in its structures.
+    pub const fn layout(&self) -> &MimallocLayout {
+        &self.layout
+    }
+
     /// Counts what mimalloc holds.
     pub fn census(&self, memory: &Memory) -> Result<MimallocCensus, ProcessError> {
+        let mut census = MimallocCensus::default();
+        let segments = self.visit(memory, |_, page| census.count(page))?;
+        census.segments = segments.len() as u64;
+        census.segment_bytes = segments.into_iter().sum();
+        Ok(census)
+    }
+
+    /// Shows the pages that hold a block in use, by the addresses of their entries, and returns how
+    /// many bytes each segment has.
+    pub(super) fn visit(
+        &self,
+        memory: &Memory,
+        mut show: impl FnMut(u64, &Page),
+    ) -> Result<Vec<u64>, ProcessError> {
         let places = places(&maps::read(memory.pid())?);
         let head = usize::from(self.layout.segment_slices) + COUNTS_BYTES;
         let ranges: Vec<_> = places.iter().map(|&place| (place, head)).collect();
-        let mut census = MimallocCensus::default();
+        let mut segments = Vec::new();
         for (place, bytes) in places.into_iter().zip(memory.read_many(&ranges)) {
             let Some(segment) = bytes.and_then(|head| self.parse_head(&head)) else {
                 continue;
@@ -89,11 +150,50 @@ impl Mimalloc {
             let entries = usize::from(self.layout.page_bytes) * segment.entries;
             let entries_at = place.wrapping_add(self.layout.slices.into());
             // It may have been given back just now.
-            if let Ok(entries) = memory.read_bytes(entries_at, entries) {
-                self.count(&segment, &entries, &mut census);
+            if let Ok(entries) = memory.read_bytes(entries_at, entries)
+                && Self::is_whole(&segment, &entries)
+            {
+                segments.push(segment.slices * SLICE_BYTES);
+                self.show_pages(&segment, (entries_at, &entries), &mut show);
             }
         }
-        Ok(census)
+        Ok(segments)
+    }
+
+    /// The addresses of the entries of the pages to which some addresses belong.
+    pub(super) fn entries_of(&self, memory: &Memory, addresses: &[u64]) -> Vec<Option<u64>> {
+        let entry = |address: &u64| {
+            let segment = address & !(SEGMENT_BYTES - 1);
+            let slice = (address - segment) / SLICE_BYTES;
+            let offset = slice * u64::from(self.layout.page_bytes);
+            segment
+                .wrapping_add(self.layout.slices.into())
+                .wrapping_add(offset)
+        };
+        let entries: Vec<u64> = addresses.iter().map(entry).collect();
+        let ranges: Vec<_> = entries.iter().map(|&entry| (entry, 8)).collect();
+        let heads = memory.read_many(&ranges).into_iter();
+        let first = |(entry, head): (u64, Option<Vec<u8>>)| {
+            // A slice within a page says how far the page's own entry is before its own.
+            entry.checked_sub(half(&head?, 4)?.into())
+        };
+        entries.into_iter().zip(heads).map(first).collect()
+    }
+
+    /// The pages with these entries; `None` for those that are none, or hold no block in use.
+    pub(super) fn pages(&self, memory: &Memory, entries: &[u64]) -> Vec<Option<Page>> {
+        let size = self.layout.page_bytes.into();
+        let ranges: Vec<_> = entries.iter().map(|&entry| (entry, size)).collect();
+        let heads = memory.read_many(&ranges).into_iter();
+        let pages = entries.iter().zip(heads);
+        pages
+            .map(|(entry, head)| self.page(*entry, &head?))
+            .collect()
+    }
+
+    /// The page with an entry that was read.
+    pub(super) fn page(&self, entry_at: u64, entry: &[u8]) -> Option<Page> {
+        Page::read(&self.layout, entry_at, entry)
     }
 
     /// What a segment's head says; `None` if it makes no sense, as in memory of another kind.
@@ -120,33 +220,31 @@ impl Mimalloc {
         })
     }
 
-    /// Adds what the pages of a segment hold.
-    fn count(&self, segment: &Segment, entries: &[u8], census: &mut MimallocCensus) {
-        let layout = &self.layout;
-        let mut entries = entries.chunks_exact(layout.page_bytes.into());
-        // The first entry is about the head itself.
-        let about_head = entries.next().and_then(|entry| half(entry, 0));
-        if about_head.map(u64::from) != u64::try_from(segment.head_slices).ok() {
-            return;
-        }
-        census.segments += 1;
-        census.segment_bytes += segment.slices * SLICE_BYTES;
-        let mut next = segment.head_slices - 1;
-        while let Some(entry) = entries.nth(next) {
+    /// Whether the first of a segment's entries is about its head.
+    fn is_whole(segment: &Segment, entries: &[u8]) -> bool {
+        let about_head = half(entries, 0).and_then(|slices| usize::try_from(slices).ok());
+        about_head == Some(segment.head_slices)
+    }
+
+    /// Shows the pages of a segment.
+    fn show_pages(
+        &self,
+        segment: &Segment,
+        (entries_at, entries): (u64, &[u8]),
+        mut show: impl FnMut(u64, &Page),
+    ) {
+        let size = self.layout.page_bytes;
+        let entries = entries.chunks_exact(size.into());
+        let addresses =
+            (0..).map(|number: u64| entries_at.saturating_add(number.saturating_mul(size.into())));
+        let mut entries = addresses.zip(entries);
+        let mut next = segment.head_slices;
+        while let Some((entry_at, entry)) = entries.nth(next) {
             let Some(slices @ 1..) = half(entry, 0) else {
                 return;
             };
-            let number = |offset: u16| half(entry, offset.into()).unwrap_or(0);
-            // Sixteen bits in some versions, and never more in those with room for them.
-            let used = number(layout.page_used) & 0xffff;
-            let reserved = number(layout.page_reserved) & 0xffff;
-            let block = number(layout.page_block_size);
-            if (1..=reserved).contains(&used) && block > 0 {
-                census.pages += 1;
-                census.blocks += u64::from(used);
-                // A block of its own segment may be larger than the number can say.
-                let room = u64::from(slices) * SLICE_BYTES;
-                census.live_bytes += (u64::from(used) * u64::from(block)).min(room);
+            if let Some(page) = self.page(entry_at, entry) {
+                show(entry_at, &page);
             }
             next = usize::try_from(slices - 1).unwrap_or(usize::MAX);
         }
@@ -191,13 +289,18 @@ mod tests {
     use super::{Mimalloc, MimallocCensus, MimallocLayout, Segment};
     use crate::python::testing::{Program, Python, pythons};
 
-    const LAYOUT: MimallocLayout = MimallocLayout {
+    pub(super) const LAYOUT: MimallocLayout = MimallocLayout {
         segment_slices: 0,
         slices: 32,
-        page_bytes: 32,
+        page_bytes: 56,
+        page_capacity: 10,
+        page_free: 24,
+        page_local_free: 32,
+        page_thread_free: 40,
         page_reserved: 12,
         page_used: 16,
         page_block_size: 20,
+        page_start: 0,
     };
 
     const MIMALLOC: Mimalloc = Mimalloc { layout: LAYOUT };
@@ -208,7 +311,9 @@ mod tests {
     }
 
     fn entry(slices: u32, reserved: u32, used: u32, block_size: u32) -> Vec<u8> {
-        let halves = [slices, 0, 0, reserved, used, block_size, 0, 0];
+        let mut halves = [0; 14];
+        // All that there is room for was in use once.
+        halves[..6].copy_from_slice(&[slices, 0, reserved << 16, reserved, used, block_size]);
         halves.into_iter().flat_map(u32::to_le_bytes).collect()
     }
 
@@ -219,7 +324,11 @@ mod tests {
             entries: entries.len(),
         };
         let mut census = MimallocCensus::default();
-        MIMALLOC.count(&segment, &entries.concat(), &mut census);
+        let entries = entries.concat();
+        if Mimalloc::is_whole(&segment, &entries) {
+            let mut show = |_: u64, page: &super::Page| census.count(page);
+            MIMALLOC.show_pages(&segment, (0x4000_0020, &entries), &mut show);
+        }
         census
     }
 
@@ -258,14 +367,10 @@ mod tests {
             entry(0, 1, 1, 1),
             entry(1, 1, 1, 1),
         ]);
-        let expected = MimallocCensus {
-            blocks: 8,
-            live_bytes: 7 * 64 + 65_536,
-            pages: 2,
-            segments: 1,
-            segment_bytes: 32 << 20,
-        };
-        assert_eq!(census, expected);
+        assert_eq!((census.blocks, census.pages), (8, 2));
+        assert_eq!(census.live_bytes, 7 * 64 + 65_536);
+        assert_eq!(census.blocks_by_class[3], 7);
+        assert_eq!(census.blocks_by_class.last(), Some(&1));
     }
 
     #[test]
@@ -330,6 +435,8 @@ show()
                 );
                 assert!(error <= (expected / 200).max(100), "{}", python.name);
                 assert!(census.live_bytes <= census.segment_bytes);
+                let classes: u64 = census.blocks_by_class.iter().sum();
+                assert_eq!(classes, census.blocks);
                 history.push(census.live_bytes);
                 program.go();
             }

@@ -1,5 +1,7 @@
 //! Benchmarks, which print Markdown for docs/benchmarks.md.
 
+mod growth;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -7,7 +9,10 @@ use std::{
 
 use anyhow::Result;
 
-use crate::exec::{Tool, say, target};
+use crate::{
+    exec::{Tool, say, target},
+    packages::{BROWSER, require},
+};
 
 /// What is measured.
 #[derive(clap::Args)]
@@ -18,8 +23,14 @@ pub(crate) struct Options {
 
 #[derive(clap::Subcommand)]
 enum Bench {
-    /// How long reports of ten minutes with 100,000 stacks take, and how much memory
+    /// How long reports of ten minutes with 100,000 stacks take, how much memory, and how long a
+    /// page of 100,000 lines takes to open
     Report,
+    /// What is said of pairs of recordings whose difference is known; as root, takes ten minutes
+    Compare {
+        /// The interpreter
+        python: PathBuf,
+    },
     /// What attaching costs real libraries at the default budget; as root, on a quiet machine
     Overhead {
         /// Interpreters
@@ -32,6 +43,8 @@ enum Bench {
         #[arg(required = true)]
         pythons: Vec<PathBuf>,
     },
+    /// How often the pattern of growth is told rightly, of real servers; as root
+    Growth(growth::Options),
 }
 
 /// What the workloads import.
@@ -46,7 +59,9 @@ const PACKAGES: [&str; 4] = [
 pub(crate) fn run(options: &Options) -> Result<()> {
     match &options.bench {
         Bench::Report => report(),
+        Bench::Compare { python } => drive("compare.py", &[], std::slice::from_ref(python)),
         Bench::Overhead { pythons } => overhead(pythons),
+        Bench::Growth(options) => growth::run(options),
         Bench::Accuracy { pythons } => drive("accuracy.py", &[], pythons),
     }
 }
@@ -102,5 +117,16 @@ fn report() -> Result<()> {
         .arg("docs/benchmarks/reports.py")
         .arg(release.join("heaptide"))
         .args(&recordings)
+        .run()?;
+    require(&BROWSER, "opening a page", true)?;
+    let lines = folder.join("lines.heaptide");
+    Tool::new(release.join("examples/made_recording"))
+        .arg(&lines)
+        .args(["1", "lines"])
+        .run()?;
+    Tool::new("python3")
+        .arg("docs/benchmarks/opening.py")
+        .arg(release.join("heaptide"))
+        .arg(&lines)
         .run()
 }

@@ -1,0 +1,209 @@
+//! Holds pages against what a browser, and a person in front of it, need.
+
+use std::io::Read as _;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use flate2::read::DeflateDecoder;
+use serde_json::Value;
+
+use super::*;
+use crate::{
+    aggregate::{Metric, ProcessSites},
+    compare::{Recording, compare},
+    profile::{Census, Interval, Lifecycle, LifecycleKind, ProcessKey},
+    report::{
+        DiffSubject,
+        sample::{MIB, Sample},
+    },
+};
+
+const HOSTILE: &str = "</script><script>alert(1)</script>\"'\u{202e}\u{2028}&";
+
+fn breakdown(sample: &Sample) -> Breakdown {
+    Breakdown {
+        weights: vec![
+            (Metric::Retained, sample.weights()),
+            (Metric::Mapped, Vec::new()),
+        ],
+        processes: Vec::new(),
+    }
+}
+
+fn page(sample: &Sample) -> String {
+    html(&sample.subject(), &breakdown(sample)).unwrap()
+}
+
+/// A piece of data of a page.
+fn data(page: &str, name: &str) -> String {
+    let (_, rest) = page.split_once(&format!("id=\"data-{name}\">")).unwrap();
+    let (packed, _) = rest.split_once("</script>").unwrap();
+    let mut text = String::new();
+    let bytes = STANDARD.decode(packed).unwrap();
+    DeflateDecoder::new(&bytes[..])
+        .read_to_string(&mut text)
+        .unwrap();
+    text
+}
+
+#[test]
+fn the_sentence_and_the_pattern_come_first() {
+    let page = page(&Sample::leak());
+    let order = [
+        "retained-growth",
+        "class=\"summary\"",
+        "Next steps",
+        "Memory over time",
+        "Flamegraphs",
+        "Lines that got memory",
+        "How it was measured",
+    ];
+    let places = order.map(|it| page.find(it).unwrap_or_else(|| panic!("{it} is missing")));
+    // The style names patterns, too.
+    let body = page.find("<body>").unwrap();
+    assert!(places[1..].is_sorted() && places[1] > body, "{places:?}");
+    assert!(page.contains("SessionCache.remember"));
+}
+
+#[test]
+fn nothing_is_asked_from_outside_and_only_known_scripts_run() {
+    let page = page(&Sample::leak());
+    assert!(page.contains("default-src 'none'"));
+    for attribute in [" src=", " href=\"http", "@import", "url("] {
+        assert!(!page.contains(attribute), "{attribute}");
+    }
+    let (_, script) = page.split_once("<script>").unwrap();
+    let (script, end) = script.split_once("</script>").unwrap();
+    assert_eq!(
+        end, "</body></html>\n",
+        "the script has an end in its middle"
+    );
+    let digest = embed::digest(script);
+    assert!(page.contains(&digest), "{digest} may not run");
+    let drawing = data(&page, "flame-retained");
+    let digest = embed::digest(&embed::script_of(&drawing).unwrap());
+    assert!(page.contains(&digest), "{digest} may not run");
+}
+
+#[test]
+fn names_of_the_target_are_never_markup() {
+    let mut sample = Sample::leak().process(4712, HOSTILE, (MIB, 2 * MIB)).site(
+        &[(HOSTILE, HOSTILE, 7)],
+        900 * MIB,
+        900 * MIB,
+    );
+    sample.recorded.facts.target = HOSTILE.to_owned();
+    sample.recorded.facts.notes = vec![HOSTILE.to_owned()];
+    let sample = sample.summed();
+    let page = page(&sample);
+    assert!(!page.contains("<script>alert"), "{page}");
+    assert!(!page.contains('\u{202e}') && page.contains("\\u{202e}"));
+    let sites: Value = serde_json::from_str(&data(&page, "sites")).unwrap();
+    let text = sites["text"].as_array().unwrap();
+    let expected = printable(HOSTILE);
+    assert!(text.iter().any(|it| *it == expected.as_str()), "{text:#?}");
+}
+
+#[test]
+fn lines_are_there_with_their_stacks_and_by_process() {
+    let sample = Sample::leak().process(4712, "worker", (MIB, MIB));
+    let mut breakdown = breakdown(&sample);
+    breakdown.processes = vec![ProcessSites {
+        key: ProcessKey(1),
+        pid: crate::units::Pid(4712),
+        sites: vec![sample.findings.sites[1].clone()],
+    }];
+    let page = html(&sample.subject(), &breakdown).unwrap();
+    let data: Value = serde_json::from_str(&data(&page, "sites")).unwrap();
+    let name = |number: &Value| {
+        let number = usize::try_from(number.as_u64().unwrap()).unwrap();
+        data["text"][number].as_str().unwrap()
+    };
+    assert_eq!(name(&data["lines"]["function"][0]), "SessionCache.remember");
+    assert_eq!(data["values"]["retained"]["estimate"][0], 71 * MIB);
+    let mut stack = Vec::new();
+    let mut call = data["lines"]["call"][0].as_u64().unwrap();
+    while call > 0 {
+        let call_index = usize::try_from(call).unwrap();
+        stack.push(name(&data["calls"]["label"][call_index]).to_owned());
+        call = data["calls"]["caller"][call_index].as_u64().unwrap();
+    }
+    assert_eq!(
+        stack,
+        [
+            "SessionCache.remember (shop/cache.py:88)",
+            "show_basket (shop/views/basket.py:41)",
+            "Flask.run (flask/app.py:625)",
+            "<module> (shop/main.py:12)",
+        ]
+    );
+    assert_eq!(data["processes"][0]["pid"], 4712);
+    assert_eq!(data["processes"][0]["rank"], serde_json::json!([1]));
+}
+
+#[test]
+fn what_became_of_processes_is_marked_and_told() {
+    let mut sample = Sample::leak().process(4712, "worker", (MIB, 9 * MIB));
+    let event = |kind, second| Lifecycle {
+        process: ProcessKey(1),
+        time: std::time::Duration::from_secs(second),
+        kind,
+    };
+    sample.recorded.intervals.push(Interval {
+        lifecycles: vec![
+            event(LifecycleKind::Forked, 4),
+            event(LifecycleKind::Exited, 9),
+        ],
+        censuses: vec![Census::default()],
+        ..Interval::default()
+    });
+    let page = page(&sample);
+    for told in [
+        "4712 was forked",
+        "4712 ended",
+        "#2E7D32",
+        "#C62828",
+        "2 events",
+    ] {
+        assert!(page.contains(told), "{told} is missing");
+    }
+}
+
+#[test]
+fn a_recording_of_nothing_makes_a_page() {
+    let mut sample = Sample::quiet();
+    sample.recorded.processes.clear();
+    sample.findings.processes.clear();
+    let page = page(&sample.summed());
+    assert!(page.contains("Nothing tells how large it was"));
+    assert!(page.contains("No allocation was seen."));
+    assert!(data(&page, "flame-retained").contains("Nothing was retained"));
+}
+
+#[test]
+fn the_same_recording_makes_the_same_page() {
+    assert_eq!(page(&Sample::leak()), page(&Sample::leak()));
+}
+
+#[test]
+fn a_comparison_tells_what_changed() {
+    let sample = Sample::leak();
+    let side = Recording {
+        recorded: &sample.recorded,
+        findings: &sample.findings,
+        verdicts: &sample.verdicts,
+        pid: None,
+        called: "shop",
+    };
+    let comparison = compare(&side, &side).unwrap();
+    let subject = DiffSubject {
+        before: sample.subject(),
+        after: sample.subject(),
+        comparison: &comparison,
+    };
+    let svg = b"<svg height=\"9\"></svg>".to_vec();
+    let page = diff_html(&subject, svg.clone(), svg);
+    assert!(page.contains("What changed in"));
+    assert!(page.contains("id=\"tab-before\"") && page.contains("id=\"tab-after\""));
+    let data: Value = serde_json::from_str(&data(&page, "changes")).unwrap();
+    assert_eq!(data["fates"][0], "same");
+}
