@@ -77,7 +77,12 @@ pub(crate) fn heaptide() -> Result<PathBuf> {
     Tool::cargo("build")?
         .args(["--quiet", "--package", "profiler"])
         .run()?;
-    Ok(target().join("debug/heaptide"))
+    Ok(built())
+}
+
+/// Where cargo puts heaptide, with its profile for development.
+pub(crate) fn built() -> PathBuf {
+    target().join("debug/heaptide")
 }
 
 /// A program to be run in the workspace's folder; prints as what a developer would type.

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use crate::{
     build_ebpf, ci,
-    exec::{Tool, heaptide, say, target},
+    exec::{Tool, built, say, target},
     interpreters::{self, Which},
     packages::{BROWSER, Package, require},
     readers,
@@ -124,17 +124,20 @@ pub(crate) fn all(which: Which, is_strict: bool) -> Result<()> {
     integration(which, &list, is_strict)
 }
 
+/// The packages with tests. Cargo unites the features of what is built together: with another
+/// choice of packages for each tier, everything would be compiled for each tier.
+const TESTED: [&str; 5] = [
+    "--workspace",
+    "--exclude",
+    "profiler-ebpf",
+    "--exclude",
+    "heaptide-fuzz",
+];
+
 fn unit(list: &str) -> Result<()> {
     Tool::cargo("test")?
-        .args([
-            "--workspace",
-            "--exclude",
-            "profiler-ebpf",
-            "--exclude",
-            "integration-tests",
-            "--exclude",
-            "heaptide-fuzz",
-        ])
+        .args(TESTED)
+        .args(["--lib", "--bins"])
         .with_interpreters(list)
         .run()
 }
@@ -145,10 +148,11 @@ fn integration(which: Which, list: &str, is_strict: bool) -> Result<()> {
     readers::prepare(is_strict)?;
     require(&BROWSER, "testing pages", true)?;
     let tests = Tool::cargo("test")?
-        .args(["--package", "integration-tests", "--", "--test-threads=1"])
+        .args(TESTED)
+        .args(["--test", "integration", "--", "--test-threads=1"])
         .with_interpreters(&interpreters::live(which, list))
         .env("HEAPTIDE_EBPF_OBJECT", kernel_half()?)
-        .env("HEAPTIDE_BIN", heaptide()?);
+        .env("HEAPTIDE_BIN", tested_heaptide()?);
     let tests = if is_strict {
         tests.env("HEAPTIDE_REQUIRE", "all")
     } else {
@@ -156,6 +160,16 @@ fn integration(which: Which, list: &str, is_strict: bool) -> Result<()> {
         tests
     };
     tests.run()
+}
+
+/// Builds heaptide and all tests, and says where it is.
+fn tested_heaptide() -> Result<PathBuf> {
+    Tool::cargo("build")?
+        .arg("--quiet")
+        .args(TESTED)
+        .args(["--bins", "--tests"])
+        .run()?;
+    Ok(built())
 }
 
 /// Builds the kernel half from its sources, beside the object that is committed.

@@ -19,6 +19,10 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!("../../ebpf/heaptide.bpf.o");
 /// Names another object file, for those who change the kernel half.
 const OBJECT_VARIABLE: &str = "HEAPTIDE_EBPF_OBJECT";
 
+/// With so many bytes of records in the ring, user space is woken before its time: about 5,000
+/// hits, in some milliseconds of a target that is busy where nobody expected it.
+const RING_WAKE_BYTES: u32 = 1 << 18;
+
 /// The programs of the host: raw tracepoints, tracepoints and the page fault event.
 const HOST_PROGRAMS: [&str; 7] = [
     "process_forked",
@@ -60,7 +64,7 @@ impl Probe {
     /// Loads all programs; nothing is attached yet.
     pub fn load(options: LoadOptions) -> Result<Self, ProbeError> {
         let mut layout = kernel::read_layout()?;
-        layout.ring_wake_bytes = options.ring_bytes / 4;
+        layout.ring_wake_bytes = RING_WAKE_BYTES;
         let mut ebpf = open_object(options, layout)?;
         let multi = !options.single_site_links && load_programs(&mut ebpf, true).is_ok();
         if !multi {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::clock::Clock;
+use super::{clock::Clock, urgency::Urgency};
 use crate::{
     aggregate::Window,
     probe::{Links, Order, Passed, Probe, ProbeError, Throttle, Timing, Window as Opening},
@@ -12,6 +12,10 @@ use crate::{
 
 /// What probes cost that are hit all the time, in processors.
 const MANY_HITS: f64 = 0.9;
+
+/// No probes are left open that briefly: whoever waits that long cannot do anything else meanwhile,
+/// but takes them away on time, and not when the next look happens to come.
+const BRIEF: Duration = Duration::from_millis(3);
 
 /// The probes of one process for one class of sites.
 pub(super) struct Channel {
@@ -33,6 +37,8 @@ pub(super) struct Outcome {
     pub(super) closed: Links,
     /// What could not be attached.
     pub(super) errors: Vec<ProbeError>,
+    /// For a brief window, until its links are on their way.
+    pub(super) urgency: Option<Urgency>,
 }
 
 impl Outcome {
@@ -41,6 +47,7 @@ impl Outcome {
         self.shifts.append(&mut other.shifts);
         self.closed.append(other.closed);
         self.errors.append(&mut other.errors);
+        self.urgency = self.urgency.take().or(other.urgency);
     }
 }
 
@@ -92,7 +99,7 @@ impl Channel {
                 Outcome {
                     shifts: vec![(self.class, Shift::Closed { at, correction })],
                     closed: std::mem::take(&mut self.links),
-                    errors: Vec::new(),
+                    ..Outcome::default()
                 }
             }
             Order::Keep => match self.opening.filter(|_| self.is_interrupted) {
@@ -110,7 +117,11 @@ impl Channel {
         opening: Opening,
         clock: Clock,
     ) -> Outcome {
-        let mut outcome = Outcome::default();
+        let is_brief = opening.length.is_some_and(|length| length <= BRIEF);
+        let mut outcome = Outcome {
+            urgency: is_brief.then(Urgency::begin),
+            ..Outcome::default()
+        };
         self.is_interrupted = false;
         self.opening = Some(opening);
         let before = clock.now();
@@ -184,11 +195,10 @@ impl Channel {
         std::mem::take(&mut self.links)
     }
 
-    /// How long the window is that they are open for; `None` if they are closed, or open for as
-    /// long as that is affordable.
-    pub(super) fn length(&self) -> Option<Duration> {
+    /// How long the window is that they are open for, if it is brief.
+    pub(super) fn brief_length(&self) -> Option<Duration> {
         let opening = self.opening.filter(|_| self.is_open())?;
-        opening.length
+        opening.length.filter(|length| *length <= BRIEF)
     }
 
     /// For how long they have been open; not at all if the plan has no such sites.

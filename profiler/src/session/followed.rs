@@ -36,10 +36,6 @@ use crate::{
 /// How often Python's heap is read.
 const CENSUS_PERIOD: Duration = Duration::from_secs(1);
 
-/// No probes are left open that briefly: whoever waits that long cannot do anything else meanwhile,
-/// but takes them away on time, and not when the next look happens to come.
-const BRIEF: Duration = Duration::from_millis(3);
-
 /// How often the page tables are walked for what is shared: whoever maps memory waits meanwhile.
 const DEEP_PERIOD: Duration = Duration::from_secs(5);
 
@@ -201,7 +197,7 @@ impl Followed {
         reason = "a window is a time and nothing else"
     )]
     fn wait_for_brief_window(&mut self, probe: &Probe, clock: Clock, outcome: &mut Outcome) {
-        let Some(length) = self.objects.length().filter(|length| *length <= BRIEF) else {
+        let Some(length) = self.objects.brief_length() else {
             return;
         };
         thread::sleep(length);

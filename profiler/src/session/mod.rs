@@ -22,6 +22,7 @@ mod self_test;
 mod signals;
 mod tracker;
 mod traffic;
+mod urgency;
 
 pub use cost::{CostModel, Costs};
 pub use doctor::examine;

@@ -71,6 +71,12 @@ const SOON: Duration = Duration::from_millis(2);
 /// … and at one that is not.
 const LATER: Duration = Duration::from_millis(100);
 
+/// After so many windows, what probes cost is known from them, and what was expected is forgotten.
+const LESSONS: u64 = 4;
+/// Where probes are dear, so large a part of what a period spends is earned in it: the rest may
+/// have been saved before.
+const EARNED: f64 = 0.5;
+
 /// The windows of a pair are at least so many times as far apart as one takes.
 const LAG: f64 = 1.2;
 
@@ -108,6 +114,8 @@ pub struct Throttle {
     is_sampling: bool,
     is_crowded: bool,
     random: u64,
+    /// What the first windows cost, as long as there is nothing but an expectation besides.
+    lesson: Option<Average>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -163,6 +171,7 @@ impl Throttle {
             is_sampling: false,
             is_crowded: false,
             random: 0x9e37_79b9_7f4a_7c15,
+            lesson: None,
         }
     }
 
@@ -176,6 +185,7 @@ impl Throttle {
         self.longest = LONGEST_OF_MANY_HITS;
         self.has_pairs = true;
         self.work.add(1.0, 1.0, 0.0);
+        self.lesson = Some(Average::default());
         self
     }
 
@@ -358,6 +368,7 @@ impl Throttle {
             } => {
                 next = second;
                 let age = now.saturating_sub(opened).as_secs_f64();
+                self.learn(passed.cost.as_secs_f64(), age);
                 // A look may come at any time, also when nothing has happened yet.
                 let age = age.max(SOON.as_secs_f64());
                 let early = period.length.as_secs_f64() / age;
@@ -377,6 +388,32 @@ impl Throttle {
         Order::Close { correction }
     }
 
+    /// A window cost so much. The first ones say more than what was expected before them: probes
+    /// that are hardly hit stay open from then on.
+    fn learn(&mut self, cost: f64, age: f64) {
+        let Some(lesson) = &mut self.lesson else {
+            return;
+        };
+        lesson.add(cost, age, 0.0);
+        if self.windows >= LESSONS {
+            let price = lesson.value();
+            self.spending = Average::default();
+            self.spending.add(price * COST_MEMORY, COST_MEMORY, 0.0);
+            self.peak = price;
+            self.lesson = None;
+        }
+    }
+
+    /// What a period has to earn whose windows cost `price`. Savings alone are no reason to open
+    /// probes for as long as that is affordable: those that are dear would use them up at once.
+    fn needed(&self, price: f64, earning: f64) -> f64 {
+        let needed = price - self.balance;
+        if self.has_pairs && self.spending.value() > earning {
+            return needed.max(EARNED * price);
+        }
+        needed
+    }
+
     /// Begins a period where the last one ended, or opens for as long as that is affordable.
     fn begin(&mut self, last_end: Duration, now: Duration) -> Order {
         // Looks come a little late. Time that belonged to no period would stand for nothing.
@@ -387,7 +424,7 @@ impl Throttle {
         let windows = if self.has_pairs { 2.0 } else { 1.0 };
         let price = windows * each;
         let earning = self.limit * self.work.value();
-        let (span, is_anywhere) = spacing(price, price - self.balance, earning);
+        let (span, is_anywhere) = spacing(price, self.needed(price, earning), earning);
         if span <= windows * length * HARDLY {
             return self.open(now, None, None);
         }

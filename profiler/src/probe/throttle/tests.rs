@@ -397,3 +397,40 @@ proptest! {
         }
     }
 }
+
+const SHORT: Timing = Timing {
+    closing: 0.002,
+    briefest: 0.001,
+};
+
+#[test]
+fn probes_that_are_dear_open_in_windows_from_the_first_on() {
+    let mut throttle = Throttle::new(LIMIT, SHORT).expecting(0.9);
+    let mut order = throttle.observe(Duration::ZERO, Passed::default());
+    let mut now = Duration::ZERO;
+    while !matches!(order, Order::Open(_)) {
+        now += Duration::from_millis(2);
+        let own = Duration::from_millis(2);
+        order = throttle.observe(
+            now,
+            Passed {
+                own,
+                cpu: own,
+                ..Passed::default()
+            },
+        );
+    }
+    let Order::Open(window) = order else {
+        unreachable!()
+    };
+    assert!(window.length.is_some(), "{window:?}");
+}
+
+#[test]
+fn probes_that_turn_out_cheap_stay_open_after_a_few_windows() {
+    let throttle = Throttle::new(LIMIT, SHORT).expecting(0.9);
+    let run = play(throttle, 20_000, (IRREGULAR, true), |_| busy(0.000_1));
+    assert!(run.opened.len() <= 5, "{:?}", run.opened);
+    assert!(run.throttle.is_open());
+    assert!(run.opened.last().unwrap() < &5_000, "{:?}", run.opened);
+}

@@ -1,6 +1,6 @@
 //! What it means that the kernel refused, and what helps.
 
-use std::{error::Error, io};
+use std::{error::Error, io, iter};
 
 use super::facts::{HostFacts, Lockdown};
 use crate::{
@@ -11,13 +11,15 @@ use crate::{
 /// The most of a message that is shown.
 const MESSAGE_CHARS: usize = 240;
 
+/// What the verifier writes when it has looked at a program.
+const VERIFIED: &str = "processed ";
+
+/// What helps where it refused one.
+const REFUSED: &str = "this kernel's verifier does not accept a program of heaptide's: try a newer heaptide or \
+                       a newer kernel, and please report it with `uname -r`";
+
 /// What the verifier writes when it is done, which does not say why it refused.
-const STATISTICS: [&str; 4] = [
-    "processed ",
-    "verification time ",
-    "stack depth ",
-    "insns_cnt ",
-];
+const STATISTICS: [&str; 4] = [VERIFIED, "verification time ", "stack depth ", "insns_cnt "];
 
 /// A check that failed because of this.
 pub(super) fn failed(topic: Topic, error: &ProbeError, facts: &HostFacts) -> Check {
@@ -60,7 +62,21 @@ fn last_useful_line(text: &str) -> &str {
     useful.next_back().unwrap_or_default()
 }
 
+/// Whether the kernel looked at the program and found it wanting: then the verifier says how far it
+/// came, also where the number of the error is that of missing rights.
+fn is_of_verifier(error: &dyn Error) -> bool {
+    let chain = iter::successors(Some(error), |error| (*error).source());
+    let mut messages = chain.map(ToString::to_string);
+    messages.any(|message| {
+        let mut lines = message.lines();
+        lines.any(|line| line.trim_start().starts_with(VERIFIED))
+    })
+}
+
 fn remedy(error: &ProbeError, facts: &HostFacts) -> String {
+    if is_of_verifier(error) {
+        return REFUSED.to_owned();
+    }
     match error {
         ProbeError::NoObject { .. } => {
             return "unset HEAPTIDE_EBPF_OBJECT, or let it name a readable file".to_owned();
@@ -155,6 +171,13 @@ mod tests {
             summary(&error),
             "the program was refused: R1 invalid mem access 'scalar'"
         );
+    }
+
+    #[test]
+    fn what_the_verifier_has_seen_is_not_a_matter_of_rights() {
+        let kind = io::ErrorKind::PermissionDenied;
+        assert!(is_of_verifier(&Refused(Verifier("R1 !", kind.into()))));
+        assert!(!is_of_verifier(&refused(libc::EACCES)));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::{
     Options,
     causes::Legacy,
     cgroups::CgroupWatch,
-    channel::{Shift, timing},
+    channel::{Outcome, Shift, timing},
     clock::Clock,
     cost::CostModel,
     followed::Followed,
@@ -113,8 +113,19 @@ impl Tracker {
             return;
         };
         let key = followed.key;
-        let outcome = followed.pay(&mut self.probe, self.model, now, self.clock);
-        for (class, shift) in outcome.shifts {
+        let Outcome {
+            shifts,
+            closed,
+            errors,
+            urgency,
+        } = followed.pay(&mut self.probe, self.model, now, self.clock);
+        self.detach_later(closed);
+        drop(urgency);
+        let Some(followed) = self.followed.get_mut(&pid) else {
+            return;
+        };
+        for (class, shift) in shifts {
+            tracing::debug!("process {pid}, {class:?}: {shift:?}, by the books of {now:?}");
             match shift {
                 Shift::Opened(window) => self.books.open_window(key, class, window),
                 Shift::Closed { at, correction } => {
@@ -128,8 +139,7 @@ impl Tracker {
         let notes = followed.take_notes();
         self.notes
             .extend(notes.iter().map(|note| format!("process {pid}: {note}")));
-        self.detach_later(outcome.closed);
-        for error in outcome.errors {
+        for error in errors {
             self.report_unattached(pid, &error);
         }
     }
