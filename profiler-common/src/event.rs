@@ -1,10 +1,11 @@
 //! The records that the kernel half writes into the ring buffer.
 //!
-//! Two sizes: [`PlainEvent`], and [`StackEvent`] for what comes with a Python stack. Both start
-//! with the same [`EventHeader`], whose `kind` tells which it is. Enums travel as integers and
-//! come back through `from_wire`, because bytes from outside are not yet an enum.
+//! Three sizes: [`PlainEvent`], [`StackEvent`] for what comes with a Python stack, and
+//! [`LongStackEvent`] if that has more frames. All start with the same [`EventHeader`], whose `kind`
+//! tells whether there is a stack. Enums travel as integers and come back through `from_wire`,
+//! because bytes from outside are not yet an enum.
 
-use crate::walk::{MAX_FRAMES, RawFrame};
+use crate::walk::{MAX_FRAMES, RawFrame, SHORT_FRAMES};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -115,7 +116,7 @@ pub struct PlainEvent {
     pub size: u64,
 }
 
-/// A record with the Python stack of the thread.
+/// A record with the Python stack of the thread, if that is a short one.
 ///
 /// There is no implicit padding. Frames from `frame_count` on are whatever the ring held before.
 #[derive(Clone, Copy, Debug)]
@@ -131,13 +132,26 @@ pub struct StackEvent {
     pub previous_size: u64,
     /// Why the walk stopped: a [`WalkEnd`](crate::walk::WalkEnd).
     pub walk_end: u32,
-    /// How many frames the stack has; if they do not fit, all of `frames` are set.
+    /// How many frames the stack has; if they do not fit, the record is the long one.
     pub frame_count: u32,
     /// Innermost frame first.
-    pub frames: [RawFrame; MAX_FRAMES],
+    pub frames: [RawFrame; SHORT_FRAMES],
+}
+
+/// A record with the Python stack of the thread, if that does not fit into a [`StackEvent`]. It
+/// starts as one: whoever reads it finds the frames in a row.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct LongStackEvent {
+    /// All but the frames that it has no room for. If the stack has more than [`MAX_FRAMES`], all
+    /// frames are set.
+    pub start: StackEvent,
+    /// The frames further out.
+    pub more: [RawFrame; MAX_FRAMES - SHORT_FRAMES],
 }
 
 const _: () = assert!(size_of::<EventHeader>() == 32);
 const _: () = assert!(size_of::<PlainEvent>() == 40);
-const _: () = assert!(size_of::<StackEvent>() == 64 + 16 * MAX_FRAMES);
-const _: () = assert!(align_of::<StackEvent>() == 8, "ring buffer alignment");
+const _: () = assert!(size_of::<StackEvent>() == 64 + 16 * SHORT_FRAMES);
+const _: () = assert!(size_of::<LongStackEvent>() == 64 + 16 * MAX_FRAMES);
+const _: () = assert!(align_of::<LongStackEvent>() == 8, "ring buffer alignment");

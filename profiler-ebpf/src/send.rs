@@ -3,12 +3,13 @@
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns},
+    maps::ring_buf::RingBufEntry,
 };
 use profiler_common::{
     config::{ProcessConfig, ThreadSlot},
-    event::{EventHeader, EventKind, PlainEvent, StackEvent},
+    event::{EventHeader, EventKind, LongStackEvent, PlainEvent, StackEvent},
     loss::Loss,
-    walk::{WalkEnd, find_thread_state, walk_frames},
+    walk::{Walk, WalkEnd, find_thread_state},
 };
 
 use crate::{
@@ -65,6 +66,8 @@ pub(crate) fn send_plain(message: &Message, wake: Wake) {
 }
 
 /// Sends a record with the Python stack of the current thread.
+///
+/// Most stacks are short: a long record for each would fill the ring in no time.
 #[inline(always)]
 pub(crate) fn send_with_stack(message: &Message, config: &ProcessConfig) {
     let Some(mut entry) = EVENTS.reserve::<StackEvent>(0) else {
@@ -79,13 +82,51 @@ pub(crate) fn send_with_stack(message: &Message, config: &ProcessConfig) {
     event.size = message.size;
     event.previous = message.previous;
     event.previous_size = message.previous_size;
-    let (frame_count, walk_end) = match current_thread_state(config) {
-        Some(state) => walk_frames(&CurrentProcess, &config.layout, state, &mut event.frames),
-        None => (0, WalkEnd::NoThreadState),
+    let (frame_count, walk_end) = match begin_walk(config) {
+        Ok(mut walk) => match walk.fill(&CurrentProcess, &config.layout, &mut event.frames) {
+            Some(end) => (walk.count(), end),
+            None => return send_long(entry, walk, config),
+        },
+        Err(end) => (0, end),
     };
+    finish(event, frame_count, walk_end);
+    entry.submit(flags(Wake::WhenFull));
+}
+
+#[inline(always)]
+fn begin_walk(config: &ProcessConfig) -> Result<Walk, WalkEnd> {
+    let state = current_thread_state(config).ok_or(WalkEnd::NoThreadState)?;
+    Walk::begin(&CurrentProcess, &config.layout, state)
+}
+
+/// Sends a record whose stack goes on where a short one ends. What was written and walked is kept.
+///
+/// The record's place in the ring is further back than that of the short one. Nothing that follows
+/// from it can get in between: the thread goes on when this program has returned.
+#[inline(always)]
+fn send_long(short: RingBufEntry<StackEvent>, mut walk: Walk, config: &ProcessConfig) {
+    let Some(mut entry) = EVENTS.reserve::<LongStackEvent>(0) else {
+        short.discard(u64::from(BPF_RB_NO_WAKEUP));
+        count(Loss::RingFull);
+        return;
+    };
+    // SAFETY: as for the short record.
+    let event = unsafe { &mut *entry.as_mut_ptr() };
+    // SAFETY: all of it was written but for two integers, which come last.
+    event.start = unsafe { short.assume_init_read() };
+    short.discard(u64::from(BPF_RB_NO_WAKEUP));
+    let end = walk
+        .fill(&CurrentProcess, &config.layout, &mut event.more)
+        .unwrap_or_else(|| walk.count_rest(&CurrentProcess, &config.layout));
+    finish(&mut event.start, walk.count(), end);
+    entry.submit(flags(Wake::WhenFull));
+}
+
+/// Notes how a walk went, in the record and where losses are counted.
+#[inline(always)]
+fn finish(event: &mut StackEvent, frame_count: u32, walk_end: WalkEnd) {
     event.frame_count = frame_count;
     event.walk_end = walk_end as u32;
-    entry.submit(flags(Wake::WhenFull));
     match walk_end {
         WalkEnd::Complete | WalkEnd::NoInterpreter => {}
         WalkEnd::Unreadable => count(Loss::StackUnreadable),

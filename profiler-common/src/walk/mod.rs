@@ -11,6 +11,9 @@ mod tests;
 /// How many frames a stack keeps; the outermost ones are cut off beyond it.
 pub const MAX_FRAMES: usize = 128;
 
+/// How many frames a short record has room for; most stacks have fewer.
+pub const SHORT_FRAMES: usize = 32;
+
 /// How many frames are looked at in all. Those that are not kept are counted: Python's own limit,
 /// unless a program raises it, is a thousand.
 pub const MAX_COUNTED_FRAMES: usize = 1024;
@@ -33,6 +36,7 @@ pub struct RawFrame {
 }
 
 const _: () = assert!(size_of::<RawFrame>() == 16);
+const _: () = assert!(MAX_FRAMES.is_multiple_of(SHORT_FRAMES));
 
 /// Why a walk stopped.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -137,55 +141,120 @@ pub fn find_thread_state<M: ReadMemory>(
     Err(head)
 }
 
-/// Fills `frames` from the innermost frame of `thread_state` outwards and returns how many there
-/// are, and why it stopped. Those that do not fit are counted, but for those that stand for C code.
+/// A walk over the frames of a thread, from the innermost one outwards. It goes on from where it
+/// was, so that whoever finds that a stack is long can get more room.
 ///
 /// The loops are bounded by constants, which is what lets the verifier accept them.
-#[inline(always)]
-#[expect(
-    clippy::inline_always,
-    reason = "the verifier sees one function, not a call"
-)]
+#[derive(Debug)]
+pub struct Walk {
+    /// The frame that is next; zero behind the outermost one.
+    next: u64,
+    count: u32,
+    /// One block for all stretches of a walk: the kernel half has a small stack.
+    fields: FrameBlock,
+}
+
+impl Walk {
+    /// A walk that begins at the innermost frame of `thread_state`, or why it ends there.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "the verifier sees one function, not a call"
+    )]
+    pub fn begin<M: ReadMemory>(
+        memory: &M,
+        layout: &InterpreterLayout,
+        thread_state: u64,
+    ) -> Result<Self, WalkEnd> {
+        Ok(Self {
+            next: innermost_frame(memory, layout, thread_state).ok_or(WalkEnd::Unreadable)?,
+            count: 0,
+            fields: FrameBlock::ZERO,
+        })
+    }
+
+    /// How many frames there were so far. Those that were filled in come first.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "the verifier sees one function, not a call"
+    )]
+    pub const fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Fills `frames` with those that come next, and says why it stopped, unless that is because
+    /// there are more.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "the verifier sees one function, not a call"
+    )]
+    pub fn fill<M: ReadMemory, const N: usize>(
+        &mut self,
+        memory: &M,
+        layout: &InterpreterLayout,
+        frames: &mut [RawFrame; N],
+    ) -> Option<WalkEnd> {
+        for place in frames.iter_mut() {
+            if self.next == 0 {
+                return Some(WalkEnd::Complete);
+            }
+            if !memory.read_some_into(self.next, layout.frame_bytes, &mut self.fields) {
+                return Some(WalkEnd::Unreadable);
+            }
+            self.next = self.fields.word(layout.frame_previous);
+            // Every step fills one entry: with a count of its own, the verifier would have to look
+            // at each pair of step and count.
+            *place = read_frame(memory, layout, &self.fields);
+            self.count += 1;
+        }
+        (self.next == 0).then_some(WalkEnd::Complete)
+    }
+
+    /// Counts the frames for which there is no room, but for those that stand for C code, once
+    /// [`MAX_FRAMES`] were filled in, and says why it stopped.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "the verifier sees one function, not a call"
+    )]
+    pub fn count_rest<M: ReadMemory>(&mut self, memory: &M, layout: &InterpreterLayout) -> WalkEnd {
+        for _ in MAX_FRAMES..MAX_COUNTED_FRAMES {
+            if !memory.read_some_into(self.next, layout.frame_bytes, &mut self.fields) {
+                return WalkEnd::Uncounted;
+            }
+            // The sign of a difference takes no branch.
+            let owner = u32::from(self.fields.byte(layout.frame_owner));
+            self.count += owner.wrapping_sub(u32::from(layout.shim_owner)) >> 31;
+            self.next = self.fields.word(layout.frame_previous);
+            if self.next == 0 {
+                return WalkEnd::TooDeep;
+            }
+        }
+        WalkEnd::Uncounted
+    }
+}
+
+/// A whole [`Walk`], for whoever has room for all frames from the start: fills `frames` and returns
+/// how many there are, and why it stopped. It goes on as often as that is possible, so that whoever
+/// tests it tests that as well.
 pub fn walk_frames<M: ReadMemory>(
     memory: &M,
     layout: &InterpreterLayout,
     thread_state: u64,
     frames: &mut [RawFrame; MAX_FRAMES],
 ) -> (u32, WalkEnd) {
-    let Some(mut frame) = innermost_frame(memory, layout, thread_state) else {
-        return (0, WalkEnd::Unreadable);
+    let mut walk = match Walk::begin(memory, layout, thread_state) {
+        Ok(walk) => walk,
+        Err(end) => return (0, end),
     };
-    let mut fields = FrameBlock::ZERO;
-    let mut count: u32 = 0;
-    for place in frames.iter_mut() {
-        if frame == 0 {
-            return (count, WalkEnd::Complete);
-        }
-        if !memory.read_some_into(frame, layout.frame_bytes, &mut fields) {
-            return (count, WalkEnd::Unreadable);
-        }
-        frame = fields.word(layout.frame_previous);
-        // Every step fills one entry: with a count of its own, the verifier would have to look at
-        // each pair of step and count.
-        *place = read_frame(memory, layout, &fields);
-        count += 1;
-    }
-    if frame == 0 {
-        return (count, WalkEnd::Complete);
-    }
-    for _ in MAX_FRAMES..MAX_COUNTED_FRAMES {
-        if !memory.read_some_into(frame, layout.frame_bytes, &mut fields) {
-            return (count, WalkEnd::Uncounted);
-        }
-        // The sign of a difference takes no branch.
-        let owner = u32::from(fields.byte(layout.frame_owner));
-        count += owner.wrapping_sub(u32::from(layout.shim_owner)) >> 31;
-        frame = fields.word(layout.frame_previous);
-        if frame == 0 {
-            return (count, WalkEnd::TooDeep);
-        }
-    }
-    (count, WalkEnd::Uncounted)
+    let (stretches, _) = frames.as_chunks_mut::<SHORT_FRAMES>();
+    let end = stretches
+        .iter_mut()
+        .find_map(|stretch| walk.fill(memory, layout, stretch))
+        .unwrap_or_else(|| walk.count_rest(memory, layout));
+    (walk.count(), end)
 }
 
 #[inline(always)]

@@ -195,7 +195,10 @@ fn half(bytes: &[u8], offset: usize) -> Option<u32> {
 mod tests {
     use std::mem::offset_of;
 
-    use profiler_common::event::{EventHeader, PlainEvent, StackEvent};
+    use profiler_common::{
+        event::{EventHeader, LongStackEvent, PlainEvent, StackEvent},
+        walk::SHORT_FRAMES,
+    };
     use proptest::prelude::*;
 
     use super::*;
@@ -223,6 +226,8 @@ mod tests {
             offset_of!(StackEvent, frames),
         ];
         assert_eq!(rest, [40, 48, 56, 60, 64]);
+        let more = offset_of!(LongStackEvent, more);
+        assert_eq!(more, 64 + 16 * SHORT_FRAMES);
         let frame = [
             offset_of!(RawFrame, code),
             offset_of!(RawFrame, fingerprint),
@@ -283,15 +288,50 @@ mod tests {
         }
     }
 
+    /// The `index`th frame of each stack that is made up here.
+    fn frame(index: usize) -> RawFrame {
+        RawFrame {
+            code: 0xc0de_0000 + index as u64,
+            fingerprint: 5,
+            instruction: 7,
+        }
+    }
+
+    /// A record that has room for so many frames, all of which are set.
+    fn record_of(room: usize, frame_count: usize) -> Vec<u8> {
+        let mut words = vec![0, 0, 0, 0, 0, (frame_count as u64) << 32];
+        words.extend((0..room).flat_map(|index| [frame(index).code, (7 << 32) | 5]));
+        bytes_of([EventKind::BlockAllocated as u32, 0, 0, 0], &words)
+    }
+
+    fn stack_of(bytes: &[u8]) -> Option<RawStack> {
+        match decode(bytes)?.what {
+            Happening::BlockAllocated { stack, .. } => Some(stack),
+            other => panic!("it is a block, not {other:?}"),
+        }
+    }
+
+    #[test]
+    fn records_are_as_long_as_those_that_are_made_up() {
+        let lengths = [SHORT_FRAMES, MAX_FRAMES].map(|room| record_of(room, 0).len());
+        let real = [size_of::<StackEvent>(), size_of::<LongStackEvent>()];
+        assert_eq!(lengths, real);
+    }
+
+    #[test]
+    fn a_short_record_holds_no_frames_of_a_long_one() {
+        assert!(stack_of(&record_of(SHORT_FRAMES, SHORT_FRAMES)).is_some());
+        for count in [SHORT_FRAMES + 1, MAX_FRAMES, MAX_COUNTED_FRAMES] {
+            assert_eq!(stack_of(&record_of(SHORT_FRAMES, count)), None);
+            assert!(stack_of(&record_of(MAX_FRAMES, count)).is_some());
+        }
+    }
+
     #[test]
     fn frames_that_were_only_counted_are_missing() {
-        let end_and_count = (172 + MAX_FRAMES as u64) << 32 | WalkEnd::TooDeep as u64;
-        let mut words = vec![0, 0, 0, 0, 0, end_and_count];
-        words.resize(6 + 2 * MAX_FRAMES, 0xc0de);
-        let record = decode(&bytes_of([1, 0, 0, 0], &words)).unwrap();
-        let Happening::BlockAllocated { stack, .. } = record.what else {
-            panic!("it is a block");
-        };
+        let mut bytes = record_of(MAX_FRAMES, MAX_FRAMES + 172);
+        bytes[offset_of!(StackEvent, walk_end)] = WalkEnd::TooDeep as u8;
+        let stack = stack_of(&bytes).unwrap();
         assert_eq!((stack.frames.len(), stack.missing), (MAX_FRAMES, 172));
         assert_eq!(stack.end, WalkEnd::TooDeep);
     }
@@ -302,6 +342,24 @@ mod tests {
             bytes in proptest::collection::vec(any::<u8>(), 0..300),
         ) {
             let _any: Option<Record> = decode(&bytes);
+        }
+
+        #[test]
+        fn a_record_gives_the_frames_that_it_counts_or_none(
+            room in prop_oneof![Just(SHORT_FRAMES), Just(MAX_FRAMES), 0..2 * MAX_FRAMES],
+            frame_count in prop_oneof![0..=MAX_FRAMES, 0..2 * MAX_COUNTED_FRAMES],
+            cut in prop_oneof![Just(0usize), 0..3000usize],
+        ) {
+            let mut bytes = record_of(room, frame_count);
+            bytes.truncate(bytes.len().saturating_sub(cut));
+            let kept = frame_count.min(MAX_FRAMES);
+            let fits = bytes.len() >= 64 + 16 * kept && frame_count <= MAX_COUNTED_FRAMES;
+            let expected = fits.then(|| RawStack {
+                frames: (0..kept).map(frame).collect(),
+                missing: (frame_count - kept) as u32,
+                end: WalkEnd::Complete,
+            });
+            prop_assert_eq!(stack_of(&bytes), expected);
         }
     }
 }

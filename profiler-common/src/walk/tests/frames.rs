@@ -8,7 +8,10 @@ use super::{Walked, walk};
 use crate::{
     fake::{CFRAME_LAYOUT, FakeFrame, FakeMemory, LAYOUT, UNIT_LAYOUT},
     layout::{InterpreterLayout, NO_SHIMS},
-    walk::{MAX_COUNTED_FRAMES, MAX_FRAMES, RawFrame, WalkEnd, fingerprint, read_fingerprint},
+    walk::{
+        MAX_COUNTED_FRAMES, MAX_FRAMES, RawFrame, SHORT_FRAMES, Walk, WalkEnd, fingerprint,
+        read_fingerprint,
+    },
 };
 
 const STATE: u64 = 0x1000;
@@ -299,6 +302,55 @@ fn a_stack_that_just_fits_is_complete() {
     let (memory, expected) = stack(MAX_FRAMES);
     let memory = memory.entry(STATE, frame_at(0));
     assert_eq!(walk(&memory, &LAYOUT, STATE), complete(expected));
+}
+
+/// A walk that has filled in the frames of a short record, and what it said then.
+fn walk_short(memory: &FakeMemory) -> (Walk, Vec<RawFrame>, Option<WalkEnd>) {
+    let mut frames = [RawFrame::default(); SHORT_FRAMES];
+    let mut walk = Walk::begin(memory, &LAYOUT, STATE).unwrap();
+    let end = walk.fill(memory, &LAYOUT, &mut frames);
+    let kept = walk.count() as usize;
+    (walk, frames[..kept].to_vec(), end)
+}
+
+#[test]
+fn a_walk_says_whether_there_are_more_frames() {
+    for (depth, kept, expected_end) in [
+        (SHORT_FRAMES - 1, SHORT_FRAMES - 1, Some(WalkEnd::Complete)),
+        (SHORT_FRAMES, SHORT_FRAMES, Some(WalkEnd::Complete)),
+        (SHORT_FRAMES + 1, SHORT_FRAMES, None),
+    ] {
+        let (memory, expected) = stack(depth);
+        let memory = memory.entry(STATE, frame_at(0));
+        let (_, frames, end) = walk_short(&memory);
+        assert_eq!((&frames[..], end), (&expected[..kept], expected_end));
+    }
+}
+
+#[test]
+fn a_walk_goes_on_from_where_it_was() {
+    let (memory, expected) = stack(MAX_FRAMES);
+    let memory = memory.entry(STATE, frame_at(0));
+    let (mut walk, mut frames, _) = walk_short(&memory);
+    let mut more = [RawFrame::default(); MAX_FRAMES - SHORT_FRAMES];
+    let end = walk.fill(&memory, &LAYOUT, &mut more);
+    frames.extend(more);
+    assert_eq!((frames, end), (expected, Some(WalkEnd::Complete)));
+    assert_eq!(walk.count() as usize, MAX_FRAMES);
+    // The innermost frame's address, then each frame and its code, once.
+    assert_eq!(memory.reads(), 1 + 2 * MAX_FRAMES);
+}
+
+#[test]
+fn a_walk_that_goes_on_may_still_fail() {
+    let (memory, expected) = stack(MAX_FRAMES);
+    let first_read = 1 + 2 * SHORT_FRAMES;
+    for further in [0, 1, 40] {
+        let memory = memory.clone().entry(STATE, frame_at(0));
+        let memory = memory.fail_at(first_read + 2 * further);
+        let kept = &expected[..SHORT_FRAMES + further];
+        assert_eq!(walk(&memory, &LAYOUT, STATE), unreadable(kept));
+    }
 }
 
 #[test]
