@@ -94,7 +94,8 @@ fn without_a_gil_threads_are_told_apart_and_what_is_particular_is_said() {
         assert_eq!(maps.mapped, mapped, "{maps:?}");
         assert_eq!(maps.function, "work");
         let asks = report.site(&place("maps_in_threads", "asks"));
-        assert!(asks.retained().abs_diff(1_000_000) < 4096, "{asks:?}");
+        // The C library rounds to pages, and what the call itself needs are small objects.
+        assert!(asks.retained().abs_diff(1_000_000) < 8192, "{asks:?}");
         let notes = report.recording.notes.join("\n");
         assert!(notes.contains("mimalloc"), "{notes}");
     }

@@ -3,6 +3,7 @@
 Workers answer with what they have for themselves, as the kernel says: `smaps_rollup`.
 """
 
+import collections
 import gc
 import os
 
@@ -28,8 +29,7 @@ def idle():
 
 
 def read():
-    for thing in things:
-        thing  # reads
+    collections.deque(things, maxlen=0)  # reads
 
 
 def collect():

@@ -10,7 +10,8 @@ use std::{
 use super::{selection::Part, sites::frame_of_site};
 use crate::{
     profile::{
-        AllocatorCensus, CopyCause, Frame, Interval, Metered, ProcessKey, Recorded, SharingCensus,
+        AllocatorCensus, CopyCause, Frame, Interval, LifecycleKind, Metered, ProcessKey, Recorded,
+        SharingCensus,
     },
     units::Pid,
 };
@@ -95,9 +96,14 @@ pub(super) fn sharing(part: &Part<'_>, process: ProcessKey) -> Option<SharingFin
     }
     causes.retain(|(_, bytes)| *bytes > 0);
     causes.sort_by_key(|(cause, bytes)| (Reverse(*bytes), *cause));
+    // At the fork nothing is copied yet, and the first look comes later.
+    let lifecycles = part.intervals.iter().flat_map(|it| &it.lifecycles);
+    let is_forked_here = lifecycles
+        .filter(|it| it.process == process)
+        .any(|it| it.kind == LifecycleKind::Forked);
     Some(SharingFinding {
         parent: end.parent,
-        copied_start: start.copied,
+        copied_start: if is_forked_here { 0 } else { start.copied },
         shared: end.shared,
         copied: end.copied,
         own: end.own,
@@ -167,7 +173,7 @@ mod tests {
         super::{Findings, Selection, findings, test_data::*},
         *,
     };
-    use crate::profile::PythonHeap;
+    use crate::profile::{Lifecycle, PythonHeap};
 
     const MIB: u64 = 1 << 20;
 
@@ -224,6 +230,21 @@ mod tests {
         assert_eq!(lines, expected);
         // It is no memory that these lines retain.
         assert!(found.sites.is_empty() && found.totals.resident == 0);
+    }
+
+    #[test]
+    fn a_process_that_was_forked_meanwhile_had_copied_nothing_before() {
+        let mut recorded = copying();
+        recorded.intervals[4].lifecycles.push(Lifecycle {
+            process: ProcessKey(0),
+            time: Duration::from_secs(4),
+            kind: LifecycleKind::Forked,
+        });
+        let started_in = |from| {
+            let found = part(&recorded, from, 8);
+            found.processes[0].sharing.clone().unwrap().copied_start
+        };
+        assert_eq!((started_in(3), started_in(6)), (0, 5 * MIB));
     }
 
     #[test]

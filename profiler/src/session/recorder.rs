@@ -3,6 +3,7 @@
 use std::{
     os::fd::OwnedFd,
     path::PathBuf,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -17,7 +18,7 @@ use tokio::{
 use super::{
     Options, SessionError, Target, clock::Clock, cost::CostModel, launch::Launched,
     naming::TargetName, notes::sampling_notes, own_file_offset, signals::Signals, tracker::Tracker,
-    traffic,
+    traffic, urgency::Urgency,
 };
 use crate::{
     probe::{Links, LoadOptions, Probe, calibrate},
@@ -175,6 +176,8 @@ struct Recorder {
     interval_start: Duration,
     /// Whether the ring still held records when it was looked at last.
     is_behind: bool,
+    /// While heaptide is behind with what must not be lost.
+    urgency: Option<Urgency>,
     drain_period: Duration,
     /// When the probes were told last to show less.
     relieved: Instant,
@@ -240,6 +243,7 @@ impl Recorder {
             last_losses: Losses::default(),
             interval_start: Duration::ZERO,
             is_behind: false,
+            urgency: None,
             drain_period: SHORTEST_DRAIN_PERIOD,
             relieved: Instant::now(),
             launched,
@@ -299,6 +303,7 @@ impl Recorder {
     fn drain(&mut self) {
         let newest = self.take_records();
         self.is_behind = newest.is_some();
+        self.hurry();
         // Whoever falls behind that far will soon lose what the ring cannot hold.
         if newest.is_some_and(|newest| self.clock.now().saturating_sub(newest) > MAX_LAG)
             && self.relieved.elapsed() > MAX_LAG
@@ -314,6 +319,16 @@ impl Recorder {
         self.tracker.probe.show_diagnostics();
         self.tracker.pay(self.clock.now(), self.is_behind);
         self.tracker.look_after_starting(self.clock.now());
+    }
+
+    /// Goes before others while there is more to take in: where everything is followed, no probes
+    /// are closed to lose nothing. Only where that leaves a processor for the rest.
+    fn hurry(&mut self) {
+        if !(self.is_behind && self.tracker.is_exact()) {
+            self.urgency = None;
+        } else if self.urgency.is_none() && has_processors_to_spare() {
+            self.urgency = Some(Urgency::begin());
+        }
     }
 
     /// Takes in records until the ring is empty, or until some time has passed: if they come faster
@@ -463,6 +478,10 @@ fn begin(tracker: &mut Tracker, target: &Target) -> Result<Option<Launched>, Ses
             Ok(Some(launched))
         }
     }
+}
+
+fn has_processors_to_spare() -> bool {
+    thread::available_parallelism().is_ok_and(|count| count.get() > 1)
 }
 
 /// Says how much slower the target runs when everything is followed.

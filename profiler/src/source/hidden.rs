@@ -13,7 +13,7 @@ pub(super) const PYMALLOC_UNKNOWN: &str =
 
 /// The same with mimalloc.
 pub(super) const MIMALLOC_UNKNOWN: &str = "this Python allocates with mimalloc, whose code was not \
-     recognised: measured are mappings, page faults, and blocks over 512 bytes that are requested \
+     recognised as a whole: measured are mappings, page faults, and blocks over 512 bytes that are requested \
      from the C library";
 
 /// A kernel without links for many probes, and mimalloc.

@@ -299,6 +299,11 @@ impl Tracker {
         }
     }
 
+    /// Whether everything is followed, whatever it costs.
+    pub(super) const fn is_exact(&self) -> bool {
+        self.is_exact
+    }
+
     /// Takes in what is held back until the windows close that are open.
     pub(super) fn settle(&mut self, now: Duration) {
         for followed in self.followed.values_mut() {
