@@ -37,7 +37,7 @@ fn worst(censuses: &[Census]) -> (f64, usize) {
 #[track_caller]
 fn check(python: &Python, order: &str) {
     let mut program = Program::start(python, "allocates_at_rates");
-    let heaptide = Heaptide::attach(&program);
+    let heaptide = Heaptide::attach_with(&program, &["--max-overhead", &BUDGET.to_string()]);
     program.step(order);
     let ended = heaptide.stop();
     let recorded = recording::read(&ended.recording).expect("it was just made");
