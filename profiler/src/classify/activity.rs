@@ -102,14 +102,18 @@ impl Activity {
         }
     }
 
-    pub(super) fn count(self, came: &SocketCensus) -> Option<f64> {
-        let count = match self {
+    /// What of that came; nothing if it is not counted.
+    pub const fn counted(self, came: &SocketCensus) -> Option<u64> {
+        match self {
             Self::ProcessorTime => None,
             Self::Connections => came.accepts,
             Self::ReceivedBytes => came.received_bytes,
             Self::Messages => came.messages,
-        };
-        count.map(float)
+        }
+    }
+
+    pub(super) fn count(self, came: &SocketCensus) -> Option<f64> {
+        self.counted(came).map(float)
     }
 
     /// Of how many single events a count consists.

@@ -34,6 +34,8 @@ const BELOW: u32 = 22;
 pub(super) enum Unit {
     Bytes,
     Processors,
+    BytesPerSecond,
+    PerSecond,
 }
 
 /// A chart. Areas lie on each other, the first one at the bottom.
@@ -126,8 +128,9 @@ impl Chart<'_> {
         };
         let most = values.fold(0.0, f64::max);
         let floor = match self.unit {
-            Unit::Bytes => 1024.0,
+            Unit::Bytes | Unit::BytesPerSecond => 1024.0,
             Unit::Processors => 0.1,
+            Unit::PerSecond => 1.0,
         };
         let low = if least > 0.5 * most {
             0.95 * least
@@ -147,15 +150,26 @@ struct Scale {
 
 impl Scale {
     const TIMES: [Self; 3] = [
-        Self::new("h", 3600.0),
-        Self::new("min", 60.0),
-        Self::new("s", 1.0),
+        Self::new(" h", 3600.0),
+        Self::new(" min", 60.0),
+        Self::new(" s", 1.0),
     ];
     const BYTES: [Self; 4] = [
-        Self::new("GiB", 1_073_741_824.0),
-        Self::new("MiB", 1_048_576.0),
-        Self::new("KiB", 1024.0),
-        Self::new("B", 1.0),
+        Self::new(" GiB", 1_073_741_824.0),
+        Self::new(" MiB", 1_048_576.0),
+        Self::new(" KiB", 1024.0),
+        Self::new(" B", 1.0),
+    ];
+    const BYTES_PER_SECOND: [Self; 4] = [
+        Self::new(" GiB/s", 1_073_741_824.0),
+        Self::new(" MiB/s", 1_048_576.0),
+        Self::new(" KiB/s", 1024.0),
+        Self::new(" B/s", 1.0),
+    ];
+    const PER_SECOND: [Self; 3] = [
+        Self::new(" M/s", 1e6),
+        Self::new(" k/s", 1e3),
+        Self::new("/s", 1.0),
     ];
 
     const fn new(unit: &'static str, size: f64) -> Self {
@@ -177,7 +191,9 @@ impl Scale {
     fn of(unit: Unit, most: f64) -> Self {
         match unit {
             Unit::Bytes => Self::largest(&Self::BYTES, most, 1.0),
-            Unit::Processors => Self::new("CPU", 1.0),
+            Unit::Processors => Self::new(" CPU", 1.0),
+            Unit::BytesPerSecond => Self::largest(&Self::BYTES_PER_SECOND, most, 1.0),
+            Unit::PerSecond => Self::largest(&Self::PER_SECOND, most, 10.0),
         }
     }
 
@@ -190,7 +206,7 @@ impl Scale {
             let shift = 10_f64.powi(i32::try_from(*digits).unwrap_or(0));
             ((at * shift).round() - at * shift).abs() < 1e-6
         });
-        format!("{at:.*} {}", digits.unwrap_or(2), self.unit)
+        format!("{at:.*}{}", digits.unwrap_or(2), self.unit)
     }
 }
 
@@ -253,5 +269,8 @@ mod tests {
         assert_eq!(scale.label(2.0), "2 MiB");
         assert_eq!(scale.label(2.5), "2.5 MiB");
         assert_eq!(scale.label(1.0 / 3.0), "0.33 MiB");
+        assert_eq!(Scale::of(Unit::PerSecond, 900.0).label(50.0), "50/s");
+        assert_eq!(Scale::of(Unit::PerSecond, 20_000.0).label(20.0), "20 k/s");
+        assert_eq!(Scale::of(Unit::BytesPerSecond, 3e6).label(1.5), "1.5 MiB/s");
     }
 }

@@ -7,8 +7,9 @@ use plotters::style::RGBColor;
 
 use super::{
     chart::{Chart, END, OTHER, SERIES, START, Unit},
-    series::{Event, Point, Span, activity, events, line, resampled, thinned},
+    series::{Event, Point, Span, events, line, resampled, summed, thinned},
     summary::command,
+    traffic::Traffic,
 };
 use crate::{
     aggregate::{Moment, ProcessFinding},
@@ -22,11 +23,11 @@ const COLORED: usize = SERIES.len() - 1;
 /// So many events are marked, and listed.
 const MOST_EVENTS: usize = 200;
 
-/// Charts for wide and for narrow screens, and that of activity below each.
+/// Charts for wide and for narrow screens, and that of traffic below each.
 const WIDE: (u32, u32) = (1040, 300);
 const NARROW: (u32, u32) = (420, 260);
 const SMALL: (u32, u32) = (500, 190);
-const LOW: u32 = 90;
+pub(super) const LOW: u32 = 90;
 
 /// A process, or several, in the chart of all.
 struct Track<'a> {
@@ -35,7 +36,7 @@ struct Track<'a> {
     size: Vec<Point>,
 }
 
-/// The chart of all processes, with activity and events.
+/// The chart of all processes, with traffic and events.
 pub(super) fn section(subject: &Subject<'_>) -> Markup {
     html! {
         section #course aria-labelledby="course-title" {
@@ -50,16 +51,6 @@ pub(super) fn section(subject: &Subject<'_>) -> Markup {
 
 fn charts(subject: &Subject<'_>, span: Span) -> Markup {
     let tracks = tracks(subject, span);
-    let busy = summed(
-        subject.findings.processes.iter().map(|process| {
-            resampled(
-                &activity(&process.course.moments),
-                lived(process, span),
-                span,
-            )
-        }),
-        span,
-    );
     let events = events(subject, span);
     let marks = marks(&events);
     let areas = |size| Chart {
@@ -72,16 +63,16 @@ fn charts(subject: &Subject<'_>, span: Span) -> Markup {
         lines: Vec::new(),
         marks: &marks,
     };
-    let below = |width| activity_chart((width, LOW), span, &busy, &marks);
+    let traffic = Traffic::of_tree(subject, span);
     html! {
         figure.chart role="group" aria-label=(description(subject)) {
             figcaption { "Resident memory" @if tracks.len() > 1 {
                 ", one process on the other; pages that they share count for each of them" } }
             div.for-wide { (areas(WIDE).draw()) }
             div.for-narrow { (areas(NARROW).draw()) }
-            p.axis { "activity: " (subject.verdicts.activity.name()) }
-            div.for-wide { (below(WIDE.0)) }
-            div.for-narrow { (below(NARROW.0)) }
+            (traffic.caption())
+            div.for-wide { (traffic.draw((WIDE.0, LOW), span, &marks)) }
+            div.for-narrow { (traffic.draw((NARROW.0, LOW), span, &marks)) }
         }
         (legend(&tracks, &events))
         (list(subject, &events))
@@ -102,12 +93,6 @@ fn description(subject: &Subject<'_>) -> String {
     }
 }
 
-/// From when to when a process counts.
-fn lived(process: &ProcessFinding, span: Span) -> (f64, f64) {
-    let end = process.ended.map_or(span.to, |ended| ended.as_secs_f64());
-    (process.started.as_secs_f64(), end)
-}
-
 /// The largest processes each alone, and all others as one.
 fn tracks<'a>(subject: &Subject<'a>, span: Span) -> Vec<Track<'a>> {
     let processes = &subject.findings.processes;
@@ -119,7 +104,7 @@ fn tracks<'a>(subject: &Subject<'a>, span: Span) -> Vec<Track<'a>> {
     own.sort_unstable();
     let size = |process: &ProcessFinding| {
         let points = line(&process.course.moments, resident);
-        resampled(&points, lived(process, span), span)
+        resampled(&points, span.of_process(process), span)
     };
     let mut tracks: Vec<Track<'_>> = (own.iter().enumerate())
         .map(|(color, index)| Track {
@@ -136,34 +121,6 @@ fn tracks<'a>(subject: &Subject<'a>, span: Span) -> Vec<Track<'a>> {
         });
     }
     tracks
-}
-
-/// The sum of series at the same times.
-fn summed(all: impl Iterator<Item = Vec<Point>>, span: Span) -> Vec<Point> {
-    let zero = resampled(&[], (span.from, span.to), span);
-    all.fold(zero, |mut sum, one| {
-        for (sum, one) in sum.iter_mut().zip(one) {
-            sum.1 += one.1;
-        }
-        sum
-    })
-}
-
-fn activity_chart(
-    size: (u32, u32),
-    span: Span,
-    points: &[Point],
-    marks: &[(RGBColor, f64)],
-) -> Markup {
-    let chart = Chart {
-        size,
-        span,
-        unit: Unit::Processors,
-        areas: vec![(SERIES[COLORED], points)],
-        lines: Vec::new(),
-        marks,
-    };
-    chart.draw()
 }
 
 /// Events that are worth a mark: what was there from the beginning is none.
@@ -274,13 +231,13 @@ pub(super) fn of_process(subject: &Subject<'_>, process: &ProcessFinding) -> Mar
             .collect(),
         marks: &marks,
     };
-    let busy = resampled(&activity(moments), lived(process, span), span);
+    let traffic = Traffic::of_process(subject, process, span);
     html! {
         @if moments.len() > 1 {
             figure.chart role="group" aria-label=(of_single(process)) {
                 (size.draw())
-                p.axis { "activity: " (subject.verdicts.activity.name()) }
-                (activity_chart((SMALL.0, LOW), span, &busy, &marks))
+                (traffic.caption())
+                (traffic.draw((SMALL.0, LOW), span, &marks))
             }
             ul.legend {
                 @for (color, _) in &lines {

@@ -20,10 +20,12 @@ const facts = (...pairs) => {
   return list;
 };
 
-const textOf = (data) => (row) => {
-  const { lines, text } = data;
-  const names = [lines.function, lines.place, lines.file].map((column) => text[column[row]]);
-  return `${names.join(" ")}:${lines.line[row]}`.toLowerCase();
+// Each row's text is made once, not at each key that is pressed.
+const textOf = ({ lines, text }) => {
+  const known = new Array(lines.line.length);
+  return (row) => (known[row] ??=
+    `${text[lines.function[row]]} ${text[lines.place[row]]} ${text[lines.file[row]]}:${lines.line[row]}`
+      .toLowerCase());
 };
 
 const byOwner = (data) => ({

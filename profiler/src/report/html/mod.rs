@@ -16,6 +16,7 @@ mod sites;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod trust;
 
 pub use diff::diff_html;

@@ -1,7 +1,7 @@
 //! Series over time, as few points as a chart can show.
 
 use crate::{
-    aggregate::Moment,
+    aggregate::{Moment, ProcessFinding},
     profile::{LifecycleKind, ProcessKey},
     report::Subject,
 };
@@ -39,6 +39,12 @@ impl Span {
         (0..=STEPS).map(move |number| self.from + step * f64::from(number))
     }
 
+    /// From when to when a process counts.
+    pub(super) fn of_process(self, process: &ProcessFinding) -> (f64, f64) {
+        let end = process.ended.map_or(self.to, |ended| ended.as_secs_f64());
+        (process.started.as_secs_f64(), end)
+    }
+
     /// Whether a time can be shown.
     pub(super) fn has(self, time: f64) -> bool {
         (self.from..=self.to).contains(&time)
@@ -51,18 +57,10 @@ pub(super) fn resampled(points: &[Point], lived: (f64, f64), span: Span) -> Vec<
     let mut before = f64::MIN;
     let value = |time: f64| {
         let (start, end) = lived;
-        let (Some(first), Some(last)) = (points.first(), points.last()) else {
-            return 0.0;
-        };
         let value = if time < start || time > end {
             0.0
-        } else if time <= first.0 {
-            first.1
-        } else if time >= last.0 {
-            last.1
         } else {
-            let next = points.partition_point(|point| point.0 < time);
-            between(points[next - 1], points[next], time)
+            at(points, time)
         };
         let passed = points.partition_point(|point| point.0 <= before)
             ..points.partition_point(|point| point.0 <= time);
@@ -72,6 +70,40 @@ pub(super) fn resampled(points: &[Point], lived: (f64, f64), span: Span) -> Vec<
     };
     let mut value = value;
     span.times().map(|time| (time, value(time))).collect()
+}
+
+/// How fast a count rose, at the times of a chart: as much as came from each to the next, so that
+/// nothing is left out and nothing counts twice.
+pub(super) fn rates(counts: &[Point], span: Span) -> Vec<Point> {
+    let times: Vec<f64> = span.times().collect();
+    let rates = times.windows(2).map(|pair| {
+        let came = at(counts, pair[1]) - at(counts, pair[0]);
+        (pair[1], came.max(0.0) / (pair[1] - pair[0]).max(1e-9))
+    });
+    let rates: Vec<Point> = rates.collect();
+    let first = rates.first().map(|(_, rate)| (span.from, *rate));
+    first.into_iter().chain(rates).collect()
+}
+
+/// The sum of series at the same times.
+pub(super) fn summed(all: impl Iterator<Item = Vec<Point>>, span: Span) -> Vec<Point> {
+    let zero = span.times().map(|time| (time, 0.0)).collect();
+    all.fold(zero, |mut sum: Vec<Point>, one| {
+        for (sum, one) in sum.iter_mut().zip(one) {
+            sum.1 += one.1;
+        }
+        sum
+    })
+}
+
+/// The value of a series at a time: straight between two points, and as at its ends beyond them.
+fn at(points: &[Point], time: f64) -> f64 {
+    let next = points.partition_point(|point| point.0 < time);
+    match (points[..next].last(), points.get(next)) {
+        (Some(before), Some(after)) => between(*before, *after, time),
+        (Some(only), None) | (None, Some(only)) => only.1,
+        (None, None) => 0.0,
+    }
 }
 
 fn between(one: Point, other: Point, time: f64) -> f64 {
@@ -104,9 +136,8 @@ pub(super) fn line(moments: &[Moment], of: impl Fn(&Moment) -> Option<u64>) -> V
     known.collect()
 }
 
-/// What stands for traffic of a process: the processors that it kept busy from one moment to the
-/// next. `Verdicts::activity` has its name.
-pub(super) fn activity(moments: &[Moment]) -> Vec<Point> {
+/// The processors that a process kept busy from one moment to the next.
+pub(super) fn processors(moments: &[Moment]) -> Vec<Point> {
     let rates = moments.windows(2).map(|pair| {
         let used = pair[1].cpu.saturating_sub(pair[0].cpu).as_secs_f64();
         let passed = pair[1].time.saturating_sub(pair[0].time).as_secs_f64();
@@ -160,7 +191,7 @@ mod tests {
         to: 240.0,
     };
 
-    fn at(points: &[Point], time: f64) -> f64 {
+    fn drawn_at(points: &[Point], time: f64) -> f64 {
         let found = points.iter().find(|it| (it.0 - time).abs() < 1e-6);
         found.unwrap().1
     }
@@ -179,7 +210,7 @@ mod tests {
         ];
         for (time, expected) in cases {
             assert!(
-                (at(&drawn, time) - expected).abs() < 1e-6,
+                (drawn_at(&drawn, time) - expected).abs() < 1e-6,
                 "{time}: {drawn:?}"
             );
         }
@@ -190,7 +221,34 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_count_is_drawn_as_how_fast_it_rose() {
+        let counts = [(10.0, 100.0), (20.0, 100.0), (20.5, 150.0), (100.0, 150.0)];
+        let rates = rates(&counts, SPAN);
+        assert!((drawn_at(&rates, 21.0) - 50.0).abs() < 1e-6, "{rates:?}");
+        let others = rates.iter().filter(|it| it.1 > 1e-6).count();
+        assert_eq!(others, 1, "what came before the first look has no time");
+    }
+
     proptest! {
+        #[test]
+        fn rates_have_all_that_was_counted(
+            rises in prop::collection::vec(0.0..1e6_f64, 2..600),
+        ) {
+            let mut count = 0.0;
+            let step = SPAN.to / f64::from(u32::try_from(rises.len() - 1).unwrap());
+            let counts = (0_u32..).zip(&rises).map(|(number, rise)| {
+                count += rise;
+                (step * f64::from(number), count)
+            });
+            let counts: Vec<Point> = counts.collect();
+            let drawn = rates(&counts, SPAN);
+            // They are a second apart.
+            let sum: f64 = drawn[1..].iter().map(|it| it.1).sum();
+            let came = count - rises[0];
+            prop_assert!((sum - came).abs() <= 1e-6 * count, "{} {}", sum, came);
+        }
+
         #[test]
         fn a_thin_line_keeps_its_ends_in_value(
             values in prop::collection::vec(0.0..1e12_f64, 1..3000),

@@ -60,7 +60,6 @@ struct Lines {
     line: Vec<u32>,
     owner: Vec<usize>,
     samples: Vec<u64>,
-    share: Vec<f64>,
     /// The call that is the innermost of its heaviest stack.
     call: Vec<usize>,
     pids: Vec<Vec<u32>>,
@@ -187,9 +186,6 @@ pub(super) fn data(subject: &Subject<'_>, breakdown: &Breakdown) -> String {
         lines.line.push(site.line);
         lines.owner.push(owner(&frame));
         lines.samples.push(site.samples);
-        lines
-            .share
-            .push((site.share_of_growth_percent * 100.0).round() / 100.0);
         lines.call.push(gatherer.call(site.stack));
         lines
             .pids

@@ -9,6 +9,7 @@ use crate::{
         Subject,
         numbers::{change, grouped, percent, slope, uncertainty},
         plain::{printable, shorten},
+        text::traffic::{full_in, is_near},
     },
     units::{Bytes, human_duration},
 };
@@ -143,6 +144,7 @@ fn figures(subject: &Subject<'_>) -> Markup {
             @if mapped > 0 {
                 (figure("mapped", &Bytes(mapped).to_string(), "of new mappings, still held"))
             }
+            (limit(findings))
             (figure("cost", &cost(findings), &budget(subject)))
             (figure("lost events", &grouped(missing), if missing == 0 {
                 "everything was seen"
@@ -156,6 +158,24 @@ fn figures(subject: &Subject<'_>) -> Markup {
 pub(super) fn figure(name: &str, value: &str, more: &str) -> Markup {
     html! {
         div { dt { (name) } dd.value { (value) } dd.note { (more) } }
+    }
+}
+
+/// The limit of the control group, if there is one. The section on the host has its name.
+fn limit(findings: &Findings) -> Markup {
+    let cgroup = findings.cgroup.as_ref();
+    let limited = cgroup.and_then(|cgroup| Some((cgroup, cgroup.last.limit?)));
+    let Some((cgroup, limit)) = limited else {
+        return html! {};
+    };
+    let used = Bytes(cgroup.last.needed());
+    let full = full_in(cgroup).map_or_else(String::new, |full| format!(", {full}"));
+    html! {
+        div {
+            dt { "control group" }
+            dd.value.bad[is_near(cgroup, limit)] { (used) }
+            dd.note { "used of the limit of " (Bytes(limit)) (full) }
+        }
     }
 }
 

@@ -79,10 +79,10 @@ class LinesTable {
       const fits = this.filters.every((filter) => !filter.chosen || filter.accepts(row, filter.chosen));
       if (fits && (!this.term || this.text(row).includes(this.term))) rows.push(row);
     }
-    const keys = new Map(rows.map((row) => [row, value(row)]));
+    const keys = Array.from({ length: this.rows }, (_, row) => value(row));
     const sign = this.ascending ? 1 : -1;
     const compare = (one, other) => (one < other ? -1 : one > other ? 1 : 0);
-    rows.sort((one, other) => sign * compare(keys.get(one), keys.get(other)) || one - other);
+    rows.sort((one, other) => sign * compare(keys[one], keys[other]) || one - other);
     this.found = rows;
     this.heads.forEach((head, index) => {
       const direction = this.ascending ? "ascending" : "descending";

@@ -1,6 +1,6 @@
 //! Holds pages against what a browser, and a person in front of it, need.
 
-use std::io::Read as _;
+use std::{io::Read as _, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use flate2::read::DeflateDecoder;
@@ -8,9 +8,12 @@ use serde_json::Value;
 
 use super::*;
 use crate::{
-    aggregate::{Metric, ProcessSites},
+    aggregate::{CgroupFinding, Metric, ProcessSites, Round},
     compare::{Recording, compare},
-    profile::{Census, Interval, Lifecycle, LifecycleKind, ProcessKey},
+    profile::{
+        Census, CgroupCensus, Interval, Lifecycle, LifecycleKind, ProcessKey, SocketCensus,
+        TrafficChoice,
+    },
     report::{
         DiffSubject,
         sample::{MIB, Sample},
@@ -145,7 +148,7 @@ fn what_became_of_processes_is_marked_and_told() {
     let mut sample = Sample::leak().process(4712, "worker", (MIB, 9 * MIB));
     let event = |kind, second| Lifecycle {
         process: ProcessKey(1),
-        time: std::time::Duration::from_secs(second),
+        time: Duration::from_secs(second),
         kind,
     };
     sample.recorded.intervals.push(Interval {
@@ -166,6 +169,120 @@ fn what_became_of_processes_is_marked_and_told() {
     ] {
         assert!(page.contains(told), "{told} is missing");
     }
+}
+
+/// Connections that came by a second.
+fn sockets(accepts: u64, listeners: u64) -> SocketCensus {
+    SocketCensus {
+        accepts: Some(accepts),
+        listeners: Some(listeners),
+        ..SocketCensus::default()
+    }
+}
+
+/// A leak in a process that accepts so many connections a second.
+fn service(per_second: u64) -> Sample {
+    let mut sample = Sample::leak();
+    for moment in &mut sample.findings.processes[0].course.moments {
+        moment.sockets = sockets(moment.time.as_secs() * per_second, 1);
+    }
+    sample.findings.rounds = (0..=30)
+        .map(|second| Round {
+            time: Duration::from_secs(second),
+            sockets: sockets(second * per_second, 1),
+            ..Round::default()
+        })
+        .collect();
+    sample.summed()
+}
+
+/// How many charts of traffic there are, which are as low as no others: of all, wide and narrow,
+/// and of processes.
+fn charts_of_traffic(page: &str) -> usize {
+    let low = format!("height=\"{}\" viewBox", course::LOW);
+    page.matches(&low).count()
+}
+
+#[test]
+fn what_was_counted_is_drawn_below_the_size() {
+    let page = page(&service(5));
+    let told = "Traffic: connections accepted per second; 150 connections accepted (5.0/s)";
+    assert!(page.contains(told), "{page}");
+    assert!(page.contains("connections accepted per second; 150 in all"));
+    assert!(page.contains("5/s\n</text>"), "the axis has a unit");
+    assert_eq!(charts_of_traffic(&page), 3);
+}
+
+#[test]
+fn a_process_to_which_nothing_came_says_so() {
+    let mut sample = service(5).process(4712, "worker", (MIB, 9 * MIB));
+    let course = &mut sample.findings.processes[1].course;
+    for moment in &mut course.moments {
+        moment.sockets = sockets(0, 0);
+    }
+    let shown = page(&sample);
+    assert!(shown.contains("what came to the others stands for it"));
+    assert_eq!(charts_of_traffic(&shown), 3);
+    for moment in &mut sample.findings.processes[1].course.moments {
+        moment.sockets = sockets(0, 1);
+    }
+    assert!(page(&sample).contains("nothing came to this process<"));
+    for moment in &mut sample.findings.processes[1].course.moments {
+        moment.sockets = SocketCensus::default();
+    }
+    assert!(page(&sample).contains("what came to this process was not counted"));
+}
+
+#[test]
+fn no_traffic_is_a_sentence_and_no_chart() {
+    let page = page(&service(0));
+    assert!(page.contains("Traffic: no connections accepted, all the time"));
+    assert_eq!(charts_of_traffic(&page), 0);
+}
+
+#[test]
+fn processor_time_is_said_to_be_the_fallback() {
+    let mut sample = Sample::leak();
+    let shown = page(&sample);
+    assert!(shown.contains("no traffic was counted, so it stands for it"));
+    assert_eq!(charts_of_traffic(&shown), 3);
+    sample.findings.traffic = TrafficChoice::None;
+    let shown = page(&sample);
+    assert!(shown.contains("no traffic was counted, as asked, so it stands for it"));
+    for moment in &mut sample.findings.processes[0].course.moments {
+        moment.cpu = Duration::ZERO;
+    }
+    let shown = page(&sample);
+    assert!(shown.contains("and no processor time was used"));
+    assert_eq!(charts_of_traffic(&shown), 0);
+}
+
+#[test]
+fn the_control_group_is_told_with_the_time_that_is_left() {
+    let mut sample = Sample::leak();
+    sample.findings.cgroup = Some(CgroupFinding {
+        last: CgroupCensus {
+            path: format!("/{HOSTILE}"),
+            current: 212 * MIB,
+            reclaimable: 12 * MIB,
+            limit: Some(512 * MIB),
+            ..CgroupCensus::default()
+        },
+        time_left: Some(Duration::from_mins(200)),
+        ..CgroupFinding::default()
+    });
+    let shown = page(&sample);
+    let left = "limit of 512 MiB, at this slope full in 3 h 20 min";
+    assert!(shown.contains(left), "{shown}");
+    assert!(shown.contains("<dd class=\"value bad\">200 MiB</dd>"));
+    assert!(shown.contains("200 MiB used besides 12.0 MiB that the kernel can take back"));
+    assert!(!shown.contains("<script>alert"), "{shown}");
+
+    let cgroup = sample.findings.cgroup.as_mut().unwrap();
+    cgroup.last.limit = None;
+    cgroup.time_left = None;
+    let shown = page(&sample);
+    assert!(shown.contains(", no limit") && !shown.contains("used of the limit"));
 }
 
 #[test]

@@ -4,8 +4,15 @@ use maud::{Markup, html};
 use profiler_common::loss::Loss;
 
 use super::summary::{command, foreign};
-use crate::report::{Subject, numbers::grouped, text::trust::watched};
-use crate::units::{Bytes, human_duration};
+use crate::{
+    aggregate::CgroupFinding,
+    report::{
+        Subject,
+        numbers::grouped,
+        text::{traffic::full_in, trust::watched},
+    },
+    units::{Bytes, human_duration},
+};
 
 /// The section that says how far to trust the rest.
 pub(super) fn section(subject: &Subject<'_>) -> Markup {
@@ -63,8 +70,11 @@ fn cost(subject: &Subject<'_>) -> Markup {
             }
             dt { "watched" }
             dd { (watched(findings)) }
-            dt { "activity" }
-            dd { (subject.verdicts.activity.name()) " stood for traffic" }
+            dt { "traffic" }
+            dd {
+                (foreign(&subject.verdicts.traffic.text))
+                "; signal " code { (subject.verdicts.activity.name()) }
+            }
         }
     }
 }
@@ -88,11 +98,31 @@ fn facts(subject: &Subject<'_>) -> Markup {
             @if subject.findings.duration != facts.duration {
                 dt { "selected" } dd { (human_duration(subject.findings.duration)) }
             }
+            @if let Some(cgroup) = &subject.findings.cgroup {
+                dt { "control group" } dd { (self::cgroup(cgroup)) }
+            }
             dt { "kernel" } dd { (foreign(&facts.kernel)) }
             dt { "heaptide" } dd { (foreign(&facts.heaptide)) }
             dt { "pages" }
             dd { (Bytes(facts.page_size)) ", one fault in " (facts.page_fault_period) " sampled" }
         }
+    }
+}
+
+/// What the control group uses, and what it may use.
+fn cgroup(cgroup: &CgroupFinding) -> Markup {
+    let last = &cgroup.last;
+    html! {
+        (foreign(&last.path)) ": " (Bytes(last.needed())) " used"
+        @if last.reclaimable > 0 {
+            " besides " (Bytes(last.reclaimable)) " that the kernel can take back"
+        }
+        @match last.limit {
+            Some(limit) => { ", limit " (Bytes(limit)) }
+            None => { ", no limit" }
+        }
+        @if let Some(high) = last.high { ", slowed down from " (Bytes(high)) " on" }
+        @if let Some(full) = full_in(cgroup) { ", " (full) }
     }
 }
 

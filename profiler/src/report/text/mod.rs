@@ -7,7 +7,7 @@ mod processes;
 pub(super) mod sites;
 #[cfg(test)]
 mod tests;
-mod traffic;
+pub(super) mod traffic;
 pub(super) mod trust;
 
 use super::{Subject, screen::Screen};

@@ -1,10 +1,11 @@
 //! How much traffic there was, and how much room the control group has left.
 
+use std::time::Duration;
+
 use super::chart::{COLUMNS, rate_bars};
 use crate::{
-    aggregate::Round,
+    aggregate::{CgroupFinding, Round},
     classify::Activity,
-    profile::SocketCensus,
     report::{
         Subject,
         plain::printable,
@@ -25,26 +26,32 @@ pub(super) fn limit(screen: &mut Screen, subject: &Subject<'_>) {
     let Some(limit) = cgroup.last.limit else {
         return;
     };
-    let needed = cgroup.last.needed();
-    let full = cgroup.time_left.map_or_else(String::new, |left| {
-        format!(": at this slope full in {}", human_duration(left))
-    });
+    let full = full_in(cgroup).map_or_else(String::new, |full| format!(": {full}"));
     let text = format!(
         "{} of cgroup {}, {} used{full}",
         Bytes(limit),
         printable(&cgroup.last.path),
-        Bytes(needed)
+        Bytes(cgroup.last.needed())
     );
-    let is_near = cgroup
-        .time_left
-        .is_some_and(|left| left.as_secs() < NEAR_SECONDS)
-        || limit.saturating_sub(needed) < limit / NEAR_PART;
-    let worth = if is_near {
+    let worth = if is_near(cgroup, limit) {
         Worth::Result
     } else {
         Worth::Advice
     };
     screen.sentence(worth, "limit", &text);
+}
+
+/// When the control group is full, if it goes on.
+pub(in crate::report) fn full_in(cgroup: &CgroupFinding) -> Option<String> {
+    let left = cgroup.time_left?;
+    Some(format!("at this slope full in {}", human_duration(left)))
+}
+
+/// Whether the limit is so near that it is a result.
+pub(in crate::report) fn is_near(cgroup: &CgroupFinding, limit: u64) -> bool {
+    let is_soon = |left: Duration| left.as_secs() < NEAR_SECONDS;
+    let room = limit.saturating_sub(cgroup.last.needed());
+    cgroup.time_left.is_some_and(is_soon) || room < limit / NEAR_PART
 }
 
 /// What stood for traffic, and its course below that of the size.
@@ -86,23 +93,15 @@ fn rate(subject: &Subject<'_>) -> Option<String> {
 
 /// How much had come by each moment.
 fn counts(activity: Activity, rounds: &[Round]) -> Vec<u64> {
-    let count = |came: &SocketCensus| match activity {
-        Activity::ProcessorTime => None,
-        Activity::Connections => came.accepts,
-        Activity::ReceivedBytes => came.received_bytes,
-        Activity::Messages => came.messages,
-    };
-    rounds.iter().filter_map(|it| count(&it.sockets)).collect()
+    let counted = |round: &Round| activity.counted(&round.sockets);
+    rounds.iter().filter_map(counted).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::{
-        aggregate::CgroupFinding,
-        profile::CgroupCensus,
+        profile::{CgroupCensus, SocketCensus},
         report::{
             sample::{MIB, Sample},
             text::{TextOptions, text},
