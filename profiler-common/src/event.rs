@@ -1,9 +1,9 @@
 //! The records that the kernel half writes into the ring buffer.
 //!
 //! Three sizes: [`PlainEvent`], [`StackEvent`] for what comes with a Python stack, and
-//! [`LongStackEvent`] if that has more frames. All start with the same [`EventHeader`], whose `kind`
-//! tells whether there is a stack. Enums travel as integers and come back through `from_wire`,
-//! because bytes from outside are not yet an enum.
+//! [`LongStackEvent`] if that has more frames. All start with the same [`EventHeader`], whose
+//! `kind` tells whether there is a stack. Enums travel as integers and come back through
+//! `from_wire`, because bytes from outside are not yet an enum.
 
 use crate::walk::{MAX_FRAMES, RawFrame, SHORT_FRAMES};
 

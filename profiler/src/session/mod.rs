@@ -9,6 +9,7 @@ mod cost;
 mod doctor;
 mod elders;
 mod error;
+mod exact;
 mod followed;
 mod gauge;
 mod launch;

@@ -3,7 +3,6 @@
 use std::{
     os::fd::OwnedFd,
     path::PathBuf,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -16,7 +15,7 @@ use tokio::{
 };
 
 use super::{
-    Options, SessionError, Target, clock::Clock, cost::CostModel, launch::Launched,
+    Options, SessionError, Target, clock::Clock, cost::CostModel, exact, launch::Launched,
     naming::TargetName, notes::sampling_notes, own_file_offset, signals::Signals, tracker::Tracker,
     traffic, urgency::Urgency,
 };
@@ -26,16 +25,9 @@ use crate::{
     recording::{RecordingError, Writer},
 };
 
-/// Bytes of the ring buffer: 28,700 events with stacks of up to 32 frames, or 6,200 with deeper ones,
-/// each of which takes the place of a short record as well.
+/// Bytes of the ring buffer: 28,700 events with stacks of up to 32 frames, or 6,200 with deeper
+/// ones, each of which takes the place of a short record as well.
 pub(super) const RING_BYTES: u32 = 1 << 24;
-
-/// The same where every object is seen with its stack, as fast as the target can make them: 229,000
-/// events, or 49,000 with deeper stacks.
-const EXACT_RING_BYTES: u32 = 1 << 27;
-
-/// How long to look at the target before it is said how much slower it runs.
-const PREVIEW: Duration = Duration::from_millis(20);
 
 /// One page fault in so many is looked at. A prime, so that regular strides through memory do
 /// not always hit the same place.
@@ -198,7 +190,7 @@ impl Recorder {
             .unwrap_or_else(|| target.default_path());
         let mut probe = Probe::load(LoadOptions {
             ring_bytes: if options.exact {
-                EXACT_RING_BYTES
+                exact::RING_BYTES
             } else {
                 RING_BYTES
             },
@@ -230,7 +222,7 @@ impl Recorder {
             }
         };
         if options.exact {
-            observer.warned(&preview(&mut tracker, clock).await);
+            observer.warned(&exact::preview(&mut tracker, clock).await);
         }
         Ok(Self {
             tracker,
@@ -326,7 +318,7 @@ impl Recorder {
     fn hurry(&mut self) {
         if !(self.is_behind && self.tracker.is_exact()) {
             self.urgency = None;
-        } else if self.urgency.is_none() && has_processors_to_spare() {
+        } else if self.urgency.is_none() && exact::has_processors_to_spare() {
             self.urgency = Some(Urgency::begin());
         }
     }
@@ -478,21 +470,6 @@ fn begin(tracker: &mut Tracker, target: &Target) -> Result<Option<Launched>, Ses
             Ok(Some(launched))
         }
     }
-}
-
-fn has_processors_to_spare() -> bool {
-    thread::available_parallelism().is_ok_and(|count| count.get() > 1)
-}
-
-/// Says how much slower the target runs when everything is followed.
-async fn preview(tracker: &mut Tracker, clock: Clock) -> String {
-    sleep(PREVIEW).await;
-    tracker.pay(clock.now(), false);
-    let slower = match tracker.slowdown() {
-        Some(factor) => format!("makes the target about {factor:.1} times slower"),
-        None => "makes the target several times slower when it is busy".to_owned(),
-    };
-    format!("--exact follows every allocation, which {slower} as long as it is recorded")
 }
 
 fn facts(options: &Options, target: &str) -> Facts {

@@ -13,8 +13,8 @@ pub(super) const PYMALLOC_UNKNOWN: &str =
 
 /// The same with mimalloc.
 pub(super) const MIMALLOC_UNKNOWN: &str = "this Python allocates with mimalloc, whose code was not \
-     recognised as a whole: measured are mappings, page faults, and blocks over 512 bytes that are requested \
-     from the C library";
+     recognised as a whole: measured are mappings, page faults, and blocks over 512 bytes that are \
+     requested from the C library";
 
 /// A kernel without links for many probes, and mimalloc.
 pub(super) const TOO_MANY_PAGE_SITES: &str = "this Python allocates with mimalloc, whose blocks \

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 pub use self::terms::{Busy, Order, Passed, Timing, Window};
 use self::{
-    average::Average,
+    average::{Average, Lesson},
     geometry::{anywhere, log_between, slowing, spacing},
     period::Period,
 };
@@ -71,8 +71,6 @@ const SOON: Duration = Duration::from_millis(2);
 /// … and at one that is not.
 const LATER: Duration = Duration::from_millis(100);
 
-/// After so many windows, what probes cost is known from them, and what was expected is forgotten.
-const LESSONS: u64 = 4;
 /// Where probes are dear, so large a part of what a period spends is earned in it: the rest may
 /// have been saved before.
 const EARNED: f64 = 0.5;
@@ -115,7 +113,7 @@ pub struct Throttle {
     is_crowded: bool,
     random: u64,
     /// What the first windows cost, as long as there is nothing but an expectation besides.
-    lesson: Option<Average>,
+    lesson: Option<Lesson>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -180,12 +178,12 @@ impl Throttle {
     /// of windows, any time apart, which show what becomes within that time of what one shows.
     #[must_use]
     pub fn expecting(mut self, price: f64) -> Self {
-        self.spending.add(price * COST_MEMORY, COST_MEMORY, 0.0);
+        self.spending = Average::of(price, COST_MEMORY);
         self.peak = price;
         self.longest = LONGEST_OF_MANY_HITS;
         self.has_pairs = true;
         self.work.add(1.0, 1.0, 0.0);
-        self.lesson = Some(Average::default());
+        self.lesson = Some(Lesson::default());
         self
     }
 
@@ -388,17 +386,10 @@ impl Throttle {
         Order::Close { correction }
     }
 
-    /// A window cost so much. The first ones say more than what was expected before them: probes
-    /// that are hardly hit stay open from then on.
+    /// A window cost so much. The first ones say more than what was expected before them.
     fn learn(&mut self, cost: f64, age: f64) {
-        let Some(lesson) = &mut self.lesson else {
-            return;
-        };
-        lesson.add(cost, age, 0.0);
-        if self.windows >= LESSONS {
-            let price = lesson.value();
-            self.spending = Average::default();
-            self.spending.add(price * COST_MEMORY, COST_MEMORY, 0.0);
+        if let Some(price) = self.lesson.as_mut().and_then(|it| it.learn(cost, age)) {
+            self.spending = Average::of(price, COST_MEMORY);
             self.peak = price;
             self.lesson = None;
         }

@@ -15,8 +15,9 @@ const MESSAGE_CHARS: usize = 240;
 const VERIFIED: &str = "processed ";
 
 /// What helps where it refused one.
-const REFUSED: &str = "this kernel's verifier does not accept a program of heaptide's: try a newer heaptide or \
-                       a newer kernel, and please report it with `uname -r`";
+const REFUSED: &str = "this kernel's verifier does not accept a program of heaptide's: \
+                       try a newer heaptide or a newer kernel, and please report it with \
+                       `uname -r`";
 
 /// What the verifier writes when it is done, which does not say why it refused.
 const STATISTICS: [&str; 4] = [VERIFIED, "verification time ", "stack depth ", "insns_cnt "];
