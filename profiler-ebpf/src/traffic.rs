@@ -63,7 +63,7 @@ pub(crate) fn received(context: &TracePointContext) {
         if length <= 0 || flags & MSG_PEEK != 0 {
             return;
         }
-        let length = length as u64;
+        let length = u64::from(length.cast_unsigned());
         match source(context) {
             // SAFETY: the fields are aligned words of an entry that outlives the program.
             Some(Source::Client) => unsafe {

@@ -356,7 +356,7 @@ mod tests {
             let fits = bytes.len() >= 64 + 16 * kept && frame_count <= MAX_COUNTED_FRAMES;
             let expected = fits.then(|| RawStack {
                 frames: (0..kept).map(frame).collect(),
-                missing: (frame_count - kept) as u32,
+                missing: u32::try_from(frame_count - kept).unwrap(),
                 end: WalkEnd::Complete,
             });
             prop_assert_eq!(stack_of(&bytes), expected);
