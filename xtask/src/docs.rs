@@ -5,7 +5,7 @@ use std::{fmt::Write as _, fs};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 
-use crate::exec::{Tool, heaptide, root, say};
+use crate::exec::{Tool, build_together, root, say};
 
 const PAGE: &str = "docs/cli.md";
 
@@ -57,7 +57,7 @@ fn write() -> Result<()> {
 
 /// The page as the binary of these sources would have it.
 fn page_of_binary() -> Result<String> {
-    let heaptide = heaptide()?;
+    let heaptide = build_together()?.join("heaptide");
     page(&|verbs| {
         // Without the variable the width of the terminal would be part of the page.
         let asked = Tool::new(&heaptide)

@@ -77,12 +77,27 @@ pub(crate) fn heaptide() -> Result<PathBuf> {
     Tool::cargo("build")?
         .args(["--quiet", "--package", "profiler"])
         .run()?;
-    Ok(built())
+    Ok(target().join("debug/heaptide"))
 }
 
-/// Where cargo puts heaptide, with its profile for development.
-pub(crate) fn built() -> PathBuf {
-    target().join("debug/heaptide")
+/// The packages that checks need. Cargo unites the features of what is built together: with another
+/// choice for each check, everything would be compiled for each.
+pub(crate) const TOGETHER: [&str; 5] = [
+    "--workspace",
+    "--exclude",
+    "profiler-ebpf",
+    "--exclude",
+    "heaptide-fuzz",
+];
+
+/// Builds heaptide, its examples and all tests, and says in which folder it is.
+pub(crate) fn build_together() -> Result<PathBuf> {
+    Tool::cargo("build")?
+        .arg("--quiet")
+        .args(TOGETHER)
+        .args(["--bins", "--examples", "--tests"])
+        .run()?;
+    Ok(target().join("debug"))
 }
 
 /// A program to be run in the workspace's folder; prints as what a developer would type.

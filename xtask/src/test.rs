@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use crate::{
     build_ebpf, ci,
-    exec::{Tool, built, say, target},
+    exec::{TOGETHER, Tool, build_together, say, target},
     interpreters::{self, Which},
     packages::{BROWSER, Package, require},
     readers,
@@ -124,19 +124,9 @@ pub(crate) fn all(which: Which, is_strict: bool) -> Result<()> {
     integration(which, &list, is_strict)
 }
 
-/// The packages with tests. Cargo unites the features of what is built together: with another
-/// choice of packages for each tier, everything would be compiled for each tier.
-const TESTED: [&str; 5] = [
-    "--workspace",
-    "--exclude",
-    "profiler-ebpf",
-    "--exclude",
-    "heaptide-fuzz",
-];
-
 fn unit(list: &str) -> Result<()> {
     Tool::cargo("test")?
-        .args(TESTED)
+        .args(TOGETHER)
         .args(["--lib", "--bins"])
         .with_interpreters(list)
         .run()
@@ -148,11 +138,11 @@ fn integration(which: Which, list: &str, is_strict: bool) -> Result<()> {
     readers::prepare(is_strict)?;
     require(&BROWSER, "testing pages", true)?;
     let tests = Tool::cargo("test")?
-        .args(TESTED)
+        .args(TOGETHER)
         .args(["--test", "integration", "--", "--test-threads=1"])
         .with_interpreters(&interpreters::live(which, list))
         .env("HEAPTIDE_EBPF_OBJECT", kernel_half()?)
-        .env("HEAPTIDE_BIN", tested_heaptide()?);
+        .env("HEAPTIDE_BIN", build_together()?.join("heaptide"));
     let tests = if is_strict {
         tests.env("HEAPTIDE_REQUIRE", "all")
     } else {
@@ -160,16 +150,6 @@ fn integration(which: Which, list: &str, is_strict: bool) -> Result<()> {
         tests
     };
     tests.run()
-}
-
-/// Builds heaptide and all tests, and says where it is.
-fn tested_heaptide() -> Result<PathBuf> {
-    Tool::cargo("build")?
-        .arg("--quiet")
-        .args(TESTED)
-        .args(["--bins", "--tests"])
-        .run()?;
-    Ok(built())
 }
 
 /// Builds the kernel half from its sources, beside the object that is committed.

@@ -16,7 +16,7 @@ use clap::Args;
 
 use self::rows::{Row, Version};
 use crate::{
-    exec::{Tool, say, target},
+    exec::{Tool, build_together, say, target},
     interpreters,
 };
 
@@ -37,14 +37,8 @@ pub(crate) fn run(_options: &Options, is_strict: bool) -> Result<()> {
 /// Fails with every number in the rows that some header contradicts; a strict check also fails
 /// with a row that there are no headers for.
 pub(crate) fn check(is_strict: bool) -> Result<()> {
-    let example = [
-        "--quiet",
-        "--package",
-        "profiler",
-        "--example",
-        "layout_rows",
-    ];
-    let rows = rows::parse(&Tool::cargo("run")?.args(example).capture()?)?;
+    let example = build_together()?.join("examples/layout_rows");
+    let rows = rows::parse(&Tool::new(example).capture()?)?;
     let mut wrong = Vec::new();
     for row in &rows {
         wrong.extend(check_row(row, is_strict)?);
