@@ -35,7 +35,7 @@ const byOwner = (data) => ({
 });
 
 function showSites(root, data) {
-  const { lines, text, calls } = data;
+  const { lines, text } = data;
   // The values of all processes, or of one at the same ranks.
   let values = data.values;
   const ofProcess = ({ rank, values: own }) => {
@@ -110,12 +110,19 @@ function showSites(root, data) {
     const exact = low[row] === high[row];
     return exact ? write(best[row]) : `${write(best[row])} (${write(low[row])} … ${write(high[row])})`;
   };
+  // The calls of all stacks are many: they are unpacked when a stack is asked for.
+  let calls = null;
+  const fill = async (list, row) => {
+    calls ??= unpacked("calls").then((packed) => JSON.parse(packed));
+    const { label, owner, frame, caller } = await calls;
+    for (let call = lines.call[row]; call; call = caller[call]) {
+      const own = frame[call];
+      list.append(element("li", { class: `place ${OWNERS[owner[own]]}` }, foreign(label[own])));
+    }
+  };
   const stack = (row) => {
     const list = element("ol", { class: "stack" });
-    for (let call = lines.call[row]; call; call = calls.caller[call]) {
-      const label = element("bdi", {}, text[calls.label[call]]);
-      list.append(element("li", { class: `place ${OWNERS[calls.owner[call]]}` }, label));
-    }
+    fill(list, row);
     return list;
   };
   const detail = (row) => {

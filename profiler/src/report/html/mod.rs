@@ -29,7 +29,8 @@ use crate::aggregate::Breakdown;
 /// Writes the report as a page.
 pub fn html(subject: &Subject<'_>, breakdown: &Breakdown) -> Result<String, ReportError> {
     let flames = flames::of_report(subject, breakdown)?;
-    let sites = sites::data(subject, breakdown);
+    let data = sites::data(subject, breakdown);
+    let data = [("sites", &*data.sites), ("calls", &*data.calls)];
     let title = format!("{} — heaptide", printable(&subject.recorded.facts.target));
     let body = markup! {
         (summary::header("Memory of", subject))
@@ -42,5 +43,5 @@ pub fn html(subject: &Subject<'_>, breakdown: &Breakdown) -> Result<String, Repo
             (trust::section(subject))
         }
     };
-    Ok(page::page(&title, &body, &flames, &[("sites", &sites)]))
+    Ok(page::page(&title, &body, &flames, &data))
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     aggregate::{Breakdown, Estimate, ProcessSites, Site},
-    profile::{Frame, StackId, StackTable},
+    profile::{Frame, FrameId, StackId, StackTable},
     report::{
         Owner, Places, Subject,
         plain::{printable, shorten},
@@ -29,7 +29,7 @@ pub(super) struct Texts {
 impl Texts {
     /// The number of a text of the target, made fit to be shown.
     pub(super) fn number(&mut self, text: &str) -> usize {
-        let text = shorten(&printable(text), NAME);
+        let text = shown(text);
         if let Some(number) = self.known.get(&text) {
             return *number;
         }
@@ -40,13 +40,25 @@ impl Texts {
     }
 }
 
+/// A text of the target, made fit to be shown.
+fn shown(text: &str) -> String {
+    shorten(&printable(text), NAME)
+}
+
+/// The lines of a page and what they did, and apart from that the calls that led to them: those
+/// are many, and few of them are ever looked at.
+#[derive(Debug)]
+pub(super) struct Pieces {
+    pub(super) sites: String,
+    pub(super) calls: String,
+}
+
 #[derive(Serialize)]
 struct Data {
     text: Vec<String>,
     owners: [&'static str; 3],
     lines: Lines,
     values: Values,
-    calls: Calls,
     processes: Vec<Process>,
 }
 
@@ -102,11 +114,13 @@ impl Values {
     }
 }
 
-/// The calls of the stacks: which frame, and the number of the caller; the first is nobody's.
+/// The calls of the stacks: the number of the frame, and that of the caller. The first frame and
+/// the first call are nobody's.
 #[derive(Debug, Default, Serialize)]
 struct Calls {
-    label: Vec<usize>,
+    label: Vec<String>,
     owner: Vec<usize>,
+    frame: Vec<usize>,
     caller: Vec<usize>,
 }
 
@@ -125,6 +139,7 @@ struct Gatherer<'a> {
     places: Places,
     texts: Texts,
     numbers: HashMap<StackId, usize>,
+    frames: HashMap<FrameId, usize>,
     calls: Calls,
 }
 
@@ -143,19 +158,35 @@ impl Gatherer<'_> {
             at = outer;
         }
         for (stack, frame) in unknown.into_iter().rev() {
-            let frame = self.stacks.frame(frame);
-            let label = self.places.label_within(frame, NAME);
-            caller = self.add(&label, owner(frame), caller);
+            let frame = self.frame(frame);
+            caller = self.add_call(frame, caller);
             self.numbers.insert(stack, caller);
         }
         caller
     }
 
-    fn add(&mut self, label: &str, owner: usize, caller: usize) -> usize {
-        self.calls.label.push(self.texts.number(label));
+    /// The number of a frame. Most are in many stacks.
+    fn frame(&mut self, id: FrameId) -> usize {
+        if let Some(known) = self.frames.get(&id) {
+            return *known;
+        }
+        let frame = self.stacks.frame(id);
+        let label = shown(&self.places.label_within(frame, NAME));
+        let number = self.add_frame(label, owner(frame));
+        self.frames.insert(id, number);
+        number
+    }
+
+    fn add_frame(&mut self, label: String, owner: usize) -> usize {
+        self.calls.label.push(label);
         self.calls.owner.push(owner);
-        self.calls.caller.push(caller);
         self.calls.label.len() - 1
+    }
+
+    fn add_call(&mut self, frame: usize, caller: usize) -> usize {
+        self.calls.frame.push(frame);
+        self.calls.caller.push(caller);
+        self.calls.frame.len() - 1
     }
 }
 
@@ -166,15 +197,17 @@ fn owner(frame: &Frame) -> usize {
 }
 
 /// All lines, for the script.
-pub(super) fn data(subject: &Subject<'_>, breakdown: &Breakdown) -> String {
+pub(super) fn data(subject: &Subject<'_>, breakdown: &Breakdown) -> Pieces {
     let mut gatherer = Gatherer {
         stacks: &subject.recorded.stacks,
         places: places(subject),
         texts: Texts::default(),
         numbers: HashMap::new(),
+        frames: HashMap::new(),
         calls: Calls::default(),
     };
-    gatherer.add("", 0, 0);
+    let nobody = gatherer.add_frame(String::new(), 0);
+    gatherer.add_call(nobody, 0);
     let mut lines = Lines::default();
     let mut values = Values::default();
     for site in &subject.findings.sites {
@@ -198,10 +231,16 @@ pub(super) fn data(subject: &Subject<'_>, breakdown: &Breakdown) -> String {
         owners: Owner::ALL.map(Owner::describe),
         lines,
         values,
-        calls: gatherer.calls,
         processes,
     };
-    serde_json::to_string(&data).expect("writing to memory does not fail, and all keys are text")
+    Pieces {
+        sites: json(&data),
+        calls: json(&gatherer.calls),
+    }
+}
+
+fn json(data: &impl Serialize) -> String {
+    serde_json::to_string(data).expect("writing to memory does not fail, and all keys are text")
 }
 
 fn processes(subject: &Subject<'_>, breakdown: &Breakdown, texts: &mut Texts) -> Vec<Process> {

@@ -116,6 +116,7 @@ fn lines_are_there_with_their_stacks_and_by_process() {
         sites: vec![sample.findings.sites[1].clone()],
     }];
     let page = html(&sample.subject(), &breakdown).unwrap();
+    let calls: Value = serde_json::from_str(&data(&page, "calls")).unwrap();
     let data: Value = serde_json::from_str(&data(&page, "sites")).unwrap();
     let name = |number: &Value| {
         let number = usize::try_from(number.as_u64().unwrap()).unwrap();
@@ -127,8 +128,9 @@ fn lines_are_there_with_their_stacks_and_by_process() {
     let mut call = data["lines"]["call"][0].as_u64().unwrap();
     while call > 0 {
         let call_index = usize::try_from(call).unwrap();
-        stack.push(name(&data["calls"]["label"][call_index]).to_owned());
-        call = data["calls"]["caller"][call_index].as_u64().unwrap();
+        let frame = usize::try_from(calls["frame"][call_index].as_u64().unwrap()).unwrap();
+        stack.push(calls["label"][frame].as_str().unwrap().to_owned());
+        call = calls["caller"][call_index].as_u64().unwrap();
     }
     assert_eq!(
         stack,
