@@ -1,6 +1,7 @@
 """Lets a list and a bytearray grow, which moves their blocks again and again."""
 
 import sys
+from itertools import repeat
 
 from steps import take_orders
 
@@ -9,7 +10,8 @@ body = bytearray()
 
 
 def grow_list():
-    for _ in range(3_000_000):
+    # Counting would make an object each time.
+    for _ in repeat(None, 3_000_000):
         entries.append(None)  # grows the list
     return sys.getsizeof(entries)
 

@@ -417,7 +417,10 @@ impl Recorder {
 
     /// Completes the file. The probes are still in place when this returns.
     fn finish(mut self, ending: Ending, observer: &mut dyn Observer) -> (Finished, Rest) {
-        self.drain_all();
+        // What is in the ring by now belongs to the recording, however long it takes to take it in.
+        let end = self.clock.now();
+        while self.take_records().is_some_and(|newest| newest < end) {}
+        self.drain();
         self.tracker.settle(self.clock.now());
         self.record_interval(observer, Round::Last);
         if !self.backlog.is_empty() {
