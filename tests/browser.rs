@@ -207,8 +207,9 @@ fn a_report_tells_first_what_to_act_on() {
     let cards = browser.ask("document.querySelectorAll('.card svg').length");
     assert_eq!(
         cards, 4,
-        "two processes, each with its size and its activity"
+        "two processes, each with its size and its processor time"
     );
+    assert!(text.contains("no traffic was counted, so it stands for it"));
     expect_no_harm(&browser);
 }
 
@@ -240,6 +241,7 @@ fn lines_are_sorted_filtered_and_opened() {
     browser.fill(filter, "cache.py");
     assert_eq!(lines(&browser, table), ["remember"]);
     browser.enter("#lines-table .opener", ENTER);
+    browser.until("document.querySelector('#lines-table .stack li')");
     let detail = browser.ask("document.querySelector('#lines-table .detail').innerText");
     let detail = detail.as_str().unwrap();
     assert!(

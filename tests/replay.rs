@@ -5,7 +5,8 @@
 
 use std::{env, fs, io::Read as _, path::Path, process::Command};
 
-use flate2::read::GzDecoder;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use flate2::read::{DeflateDecoder, GzDecoder};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -96,6 +97,23 @@ const PAIR: [(&str, &[&str]); 4] = [
     ),
 ];
 
+/// Pages, which are not kept: how they look changes often, and what they say is in the rest.
+const PAGE: (&str, &[&str]) = (
+    "page.html",
+    &["report", "RECORDING", "--format", "html", "-o"],
+);
+const PAGE_OF_A_PAIR: (&str, &[&str]) = (
+    "page.html",
+    &[
+        "diff",
+        "before.heaptide",
+        "after.heaptide",
+        "--format",
+        "html",
+        "-o",
+    ],
+);
+
 /// What heaptide writes, to stdout or else into a file.
 #[track_caller]
 fn written(golden: &Golden, arguments: &[&str]) -> Vec<u8> {
@@ -125,12 +143,44 @@ fn plain(name: &str, bytes: Vec<u8>) -> Vec<u8> {
         return plain;
     }
     if Path::new(name).extension() == Some("svg".as_ref()) {
-        let drawing = String::from_utf8(bytes).unwrap();
-        let (before, rest) = drawing.split_once("<script").unwrap();
-        let (_, after) = rest.split_once("</script>").unwrap();
-        return format!("{before}{after}").into_bytes();
+        return without_script(&String::from_utf8(bytes).unwrap()).into_bytes();
+    }
+    if Path::new(name).extension() == Some("html".as_ref()) {
+        return with_data(&String::from_utf8(bytes).unwrap()).into_bytes();
     }
     bytes
+}
+
+/// A drawing of nothing has none.
+fn without_script(drawing: &str) -> String {
+    let Some((before, rest)) = drawing.split_once("<script") else {
+        return drawing.to_owned();
+    };
+    let (_, after) = rest.split_once("</script>").unwrap();
+    format!("{before}{after}")
+}
+
+/// A page with the data in it unpacked.
+fn with_data(page: &str) -> String {
+    let mut parts = page.split(" id=\"data-");
+    let mut plain = parts.next().unwrap().to_owned();
+    for part in parts {
+        let (name, rest) = part.split_once("\">").unwrap();
+        let (packed, rest) = rest.split_once("</script>").unwrap();
+        let packed = STANDARD.decode(packed).unwrap();
+        let mut data = String::new();
+        DeflateDecoder::new(packed.as_slice())
+            .read_to_string(&mut data)
+            .unwrap();
+        let is_drawing = name.starts_with("flame-");
+        plain.push_str(&if is_drawing {
+            without_script(&data)
+        } else {
+            data
+        });
+        plain.push_str(rest);
+    }
+    plain
 }
 
 /// Compares what is written with what is kept.
@@ -208,11 +258,21 @@ const SECRETS: [&str; 7] = [
 ];
 
 #[test]
+fn pages_have_their_data_in_them() {
+    let page = plain("page.html", written(&newest("service"), PAGE.1));
+    let page = String::from_utf8(page).unwrap();
+    for told in ["\"retained\":{\"estimate\":[", "<svg", "keep_strings"] {
+        assert!(page.contains(told), "{told} is missing");
+    }
+}
+
+#[test]
 fn nothing_that_was_hidden_is_in_any_output() {
     let hides = |level: &str, words: &[&str]| {
         for golden in recordings() {
-            let pair = PAIR.iter().filter(|_| golden.name() == "before");
-            for (name, arguments) in OUTPUTS.iter().chain(pair) {
+            let pair = PAIR.iter().chain([&PAGE_OF_A_PAIR]);
+            let pair = pair.filter(|_| golden.name() == "before");
+            for (name, arguments) in OUTPUTS.iter().chain([&PAGE]).chain(pair) {
                 let mut redacted: Vec<&str> = arguments.to_vec();
                 redacted.retain(|it| !["--redact", "names", "paths"].contains(it));
                 redacted.insert(redacted.len().min(2), "--redact");
