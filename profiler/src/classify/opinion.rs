@@ -59,6 +59,8 @@ pub(super) struct Measures {
     pub(super) freed: f64,
     /// Bytes that the allocator holds and does not use.
     pub(super) unused: f64,
+    /// By how much more than at the start.
+    pub(super) more_unused: f64,
     /// The part of what is left that is from the first half.
     pub(super) old_share: Option<f64>,
 }
@@ -111,6 +113,7 @@ impl Measures {
             rhythm,
             freed: freed(signals, start, end),
             unused: signals.unused.unwrap_or(0.0),
+            more_unused: signals.more_unused.unwrap_or(0.0),
             old_share: signals.old_share,
         }
     }
@@ -226,7 +229,9 @@ fn level(measures: Measures) -> Opinion {
 /// Of a process whose floor rises.
 fn growing(measures: Measures) -> Opinion {
     let (rise, margin) = (measures.rise(), measures.margin());
-    if measures.freed > 0.0 {
+    // What allocators say of themselves is measured, and leaves nothing to the form of the growth.
+    let is_kept = measures.more_unused >= (limit::KEPT * rise).max(limit::FREED_BYTES);
+    if is_kept || measures.freed > 0.0 {
         return decided(Pattern::AllocatorRetention, margin.max(0.8), measures);
     }
     let high = measures.peaks.height >= limit::PEAK_TO_RISE * rise;

@@ -17,6 +17,8 @@ pub(super) struct Signals {
     /// Bytes that allocators hold and do not use, at the end: of all that could be read, or else of
     /// Python's.
     pub(super) unused: Option<f64>,
+    /// By how much more than at the start, where all of it could be read.
+    pub(super) more_unused: Option<f64>,
     /// Busy and quiet phases; none if they do not differ.
     pub(super) phases: Vec<Phase>,
     /// Whether activity is uneven, be it only for moments.
@@ -33,9 +35,10 @@ impl Signals {
     /// The series of a process, without its start, and what came to it, if that is counted.
     pub(super) fn of_process(process: &ProcessFinding, came: Option<Came>) -> Self {
         let signals = Self::of(&process.course, came);
-        let kept = process.allocator.map(|it| float(it.end.kept()));
+        let kept = process.allocator.map(|it| (it.start.kept(), it.end.kept()));
         Self {
-            unused: kept.or(signals.unused),
+            unused: kept.map(|(_, end)| float(end)).or(signals.unused),
+            more_unused: kept.map(|(start, end)| float(end.saturating_sub(start))),
             ..signals
         }
     }
@@ -67,6 +70,7 @@ impl Signals {
             size: size.collect(),
             live: live.unwrap_or_default(),
             unused: last.and_then(unused).map(float),
+            more_unused: None,
             phases: phases(&rates, contrast),
             is_uneven: contrast.is_in(&rates),
             is_idle,

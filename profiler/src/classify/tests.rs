@@ -189,6 +189,31 @@ fn what_allocators_keep_is_measured_where_it_can_be() {
 }
 
 #[test]
+fn what_grew_and_was_freed_is_kept_by_the_allocator_and_not_by_the_program() {
+    // It has grown for ten seconds, and what it got lies free between blocks.
+    let mut service = process(0, 0..60, |second| 20 + 7 * (second.clamp(10, 20) - 10));
+    let census = |free| {
+        let threads = ArenaTotals {
+            arenas: 8,
+            held: free + MIB,
+            free,
+            ..ArenaTotals::default()
+        };
+        AllocatorCensus {
+            libc: Some(LibcHeap {
+                threads,
+                ..LibcHeap::default()
+            }),
+            ..AllocatorCensus::default()
+        }
+    };
+    let [start, end] = [0, 68 * MIB].map(census);
+    service.allocator = Some(AllocatorFinding { start, end });
+    let group = judge(&findings(vec![service])).group;
+    assert_eq!(group.pattern, Pattern::AllocatorRetention);
+}
+
+#[test]
 fn small_workers_are_just_steady() {
     let workers = (0..4).map(|it| process(it, 0..120, |_| 12)).collect();
     assert_eq!(judge(&findings(workers)).group.pattern, Pattern::Steady);
