@@ -120,7 +120,7 @@ fn what_is_still_there_is_known_to_the_byte_where_all_is_seen() {
 fn what_windows_show_tells_the_kept_from_the_transient() {
     for (python, mut program) in programs("lives_of_objects") {
         let heaptide = Heaptide::attach_with(&program, &["--max-overhead", "20"]);
-        program.step("live_for 8");
+        program.step("live_for 16");
         let left: HashMap<String, u64> = program.ask("left");
         let report = heaptide.stop().report();
         let [transient, medium, reused, kept, arenas] = compare(&report, &left);
