@@ -8,6 +8,7 @@ fn main() -> io::Result<()> {
     let mut out = io::stdout().lock();
     for row in Layout::all() {
         writeln!(out, "{row:#?}")?;
+        writeln!(out, "{:#?}", row.clone().with_assertions())?;
     }
     Ok(())
 }

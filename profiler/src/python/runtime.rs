@@ -125,6 +125,9 @@ impl Candidate<'_> {
             _ => return Err(unsupported(name())),
         };
         let mut row = row.clone().on(self.elf.machine());
+        if self.has_assertions() {
+            row = row.with_assertions();
+        }
         if let Some(positions) = row.runtime.debug_offsets {
             let table = self.start_of_runtime(usize::from(positions.size));
             if version.feature() != row.feature
@@ -256,6 +259,11 @@ impl Candidate<'_> {
             pid,
             name: format!("a Python of unknown version ({name})"),
         }
+    }
+
+    /// Whether it was built with `Py_DEBUG`: its objects check their numbers of references.
+    fn has_assertions(&self) -> bool {
+        self.elf.export("_Py_NegativeRefcount").is_some()
     }
 
     /// The first bytes of the runtime: as in the file, and otherwise as they are now.

@@ -46,8 +46,9 @@ impl Python {
 }
 
 /// The versions that are supported.
-const SUPPORTED: [&str; 9] = [
-    "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15", "3.13t",
+const SUPPORTED: [&str; 13] = [
+    "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15", "3.11d", "3.13d", "3.14d",
+    "3.15d", "3.13t",
 ];
 
 /// The interpreters that are tested.

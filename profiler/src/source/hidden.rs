@@ -16,6 +16,11 @@ pub(super) const MIMALLOC_UNKNOWN: &str = "this Python allocates with mimalloc, 
      recognised as a whole: measured are mappings, page faults, and blocks over 512 bytes that are \
      requested from the C library";
 
+/// A build with assertions, and mimalloc.
+pub(super) const MIMALLOC_ENCODED: &str = "this Python allocates with mimalloc, whose free blocks \
+     a build with assertions hides: measured are mappings, page faults, and blocks over 512 bytes \
+     that are requested from the C library";
+
 /// A kernel without links for many probes, and mimalloc.
 pub(super) const TOO_MANY_PAGE_SITES: &str = "this Python allocates with mimalloc, whose blocks \
      are not attributed: this kernel attaches probes one by one, and too many are needed for short \

@@ -259,6 +259,8 @@ impl Planner {
         let mimalloc = Mimalloc::of(&interpreter).filter(|_| uses_mimalloc);
         if let Some(mimalloc) = &mimalloc {
             sites.extend(self.page_sites(&interpreter, &library, mimalloc, &mut notes));
+        } else if uses_mimalloc {
+            notes.push(hidden::MIMALLOC_ENCODED.to_owned());
         } else if allocators.as_ref().is_none_or(Allocators::may_use_pymalloc) {
             (sites, fallback) = self.pool_sites(&interpreter, &library, &mut notes);
             sites.extend(allocators.and_then(|it| arena_site(&it, &images, &mut files)));

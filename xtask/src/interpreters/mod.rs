@@ -25,7 +25,7 @@ pub(crate) const VARIABLE: &str = "HEAPTIDE_PYTHONS";
 pub(crate) enum Which {
     /// What is here, and what takes less than a minute to get; of much the same versions only one
     Quick,
-    /// What has to be compiled, too, which takes minutes the first time
+    /// What has to be compiled or is large, too, which takes minutes the first time
     All,
 }
 
@@ -73,6 +73,8 @@ enum Source {
     Debug(&'static str),
     /// Debian's unstable branch, in a root of its own: the same, by a newer compiler.
     Sid,
+    /// Its builds with assertions.
+    SidDebug,
     /// Debian's sources, compiled to run without a GIL.
     FreeThreaded,
 }
@@ -81,7 +83,7 @@ enum Source {
 ///
 /// The everyday run leaves out what differs from those next to it in nothing that only a kernel
 /// shows.
-const INTERPRETERS: [Interpreter; 15] = [
+const INTERPRETERS: [Interpreter; 18] = [
     new("2.7", Source::Pyenv),
     new("3.6", Source::Pyenv),
     new("3.7", Source::Pyenv),
@@ -96,6 +98,9 @@ const INTERPRETERS: [Interpreter; 15] = [
     new("3.13", Source::Sid),
     new("3.14", Source::Sid),
     new("3.15", Source::Sid),
+    new("3.13d", Source::SidDebug).seldom(),
+    new("3.14d", Source::SidDebug).seldom(),
+    new("3.15d", Source::SidDebug).seldom(),
     new("3.13t", Source::FreeThreaded),
 ];
 
@@ -117,8 +122,8 @@ impl Interpreter {
     }
 
     /// Whether getting it takes minutes.
-    fn is_compiled(&self) -> bool {
-        self.source == Source::FreeThreaded
+    fn takes_minutes(&self) -> bool {
+        matches!(self.source, Source::FreeThreaded | Source::SidDebug)
     }
 }
 
@@ -132,7 +137,7 @@ impl fmt::Display for Interpreter {
             Source::Distribution(_) | Source::Debug(_) => {
                 write!(f, "{version} of the distribution")
             }
-            Source::Sid => write!(f, "{version} of Debian sid"),
+            Source::Sid | Source::SidDebug => write!(f, "{version} of Debian sid"),
             Source::FreeThreaded => write!(f, "{version} from source"),
         }
     }
@@ -156,6 +161,7 @@ pub(crate) fn prepare(which: Which, is_strict: bool) -> Result<String> {
     }
     or_without("the servers", services::make())?;
     if which == Which::All {
+        or_without("the builds with assertions", sid::add_debug_builds())?;
         or_without("the free-threaded build", free_threaded::make())?;
     }
     Ok(list(which))
@@ -165,7 +171,7 @@ pub(crate) fn prepare(which: Which, is_strict: bool) -> Result<String> {
 pub(crate) fn list(which: Which) -> String {
     let wanted = INTERPRETERS
         .iter()
-        .filter(|it| which == Which::All || !it.is_compiled() || place(it).is_some());
+        .filter(|it| which == Which::All || !it.takes_minutes() || place(it).is_some());
     wanted.map(line).collect::<Vec<_>>().join("\n")
 }
 
@@ -197,7 +203,7 @@ fn place(interpreter: &Interpreter) -> Option<[PathBuf; 2]> {
     let (path, root) = match interpreter.source {
         Source::Pyenv => (pyenv(interpreter.version)?, here),
         Source::Distribution(path) | Source::Debug(path) => (path.into(), here),
-        Source::Sid => {
+        Source::Sid | Source::SidDebug => {
             let path = format!("/usr/bin/python{}", interpreter.version);
             (path.into(), sid::root())
         }
@@ -236,9 +242,9 @@ pub(crate) fn pyenv_versions() -> Option<PathBuf> {
     Some(root.join("versions"))
 }
 
-/// The folder with the headers of a feature version in the root of Debian sid.
-pub(crate) fn sid_headers(version: &str) -> PathBuf {
-    sid::root().join(format!("usr/include/python{version}"))
+/// Where the interpreters in the root of Debian sid are installed.
+pub(crate) fn sid_prefix() -> PathBuf {
+    sid::root().join("usr")
 }
 
 /// The folder for what is made here.
@@ -307,10 +313,12 @@ mod tests {
     }
 
     #[test]
-    fn nobody_misses_what_has_to_be_compiled_in_an_everyday_run() {
-        let missing = "3.13t from source\t3.13t\t\t";
-        assert!(list(Which::Quick).lines().all(|line| line != missing));
-        assert!(list(Which::All).contains("3.13t from source"));
+    fn nobody_misses_what_takes_minutes_in_an_everyday_run() {
+        for name in ["3.13t from source", "3.15d of Debian sid"] {
+            let is_missing = |line: &str| line.starts_with(name) && line.ends_with("\t\t");
+            assert!(!list(Which::Quick).lines().any(is_missing));
+            assert!(list(Which::All).contains(name));
+        }
         assert!(list(Which::Quick).contains("3.15 of Debian sid"));
     }
 }

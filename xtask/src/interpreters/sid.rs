@@ -17,6 +17,12 @@ const PACKAGES: &str = concat!(
     "libpython3.13-dev,libpython3.14-dev,libpython3.15-dev"
 );
 
+/// Builds with assertions, and their headers.
+const DEBUG_PACKAGES: [&str; 3] = ["python3.13-dbg", "python3.14-dbg", "python3.15-dbg"];
+
+/// The file in the root that says that it has them.
+const DEBUG_STAMP: &str = "heaptide-debug-builds";
+
 /// What makes the root.
 const DEBOOTSTRAP: Package = Package {
     name: "debootstrap",
@@ -56,4 +62,38 @@ pub(super) fn make() -> Result<()> {
         .capture()?;
     stamp(&unfinished, PACKAGES)?;
     Ok(fs::rename(unfinished, root)?)
+}
+
+/// Adds builds with assertions to the root, if that has not been done.
+pub(super) fn add_debug_builds() -> Result<()> {
+    let stamp = root().join(DEBUG_STAMP);
+    if !is_made(&root(), PACKAGES) || stamp.exists() {
+        return Ok(());
+    }
+    let names = DEBUG_PACKAGES.join(" ");
+    if !is_root() {
+        bail!("only root can add {names} to {}", root().display());
+    }
+    say(format_args!(
+        "adding {names} to {}: two minutes, once",
+        root().display()
+    ));
+    let apt = |arguments: &[&str]| {
+        Tool::new("chroot")
+            .arg(root())
+            // A copy of the archive may be older than it says that it may get.
+            .args(["apt-get", "-qq", "-o", "Acquire::Check-Valid-Until=false"])
+            // A gigabyte of symbols, of which nothing here makes use.
+            .args(["-o", "Dpkg::Options::=--path-exclude=/usr/lib/debug/*"])
+            .args(arguments)
+            .hidden_env("DEBIAN_FRONTEND", "noninteractive")
+            .capture()
+    };
+    apt(&["update"])?;
+    apt(&[
+        ["install", "-y", "--no-install-recommends"].as_slice(),
+        &DEBUG_PACKAGES,
+    ]
+    .concat())?;
+    Ok(fs::write(stamp, names)?)
 }

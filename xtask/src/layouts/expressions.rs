@@ -359,6 +359,7 @@ mod tests {
         program(&Row {
             version: Version { major: 3, minor },
             free_threaded: false,
+            assertions: false,
             numbers: vec![(name.to_owned(), 0)],
         })
     }

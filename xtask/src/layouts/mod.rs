@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 
-use self::rows::{Row, Version};
+use self::rows::Row;
 use crate::{
     exec::{Tool, build_together, say, target},
     interpreters,
@@ -53,9 +53,10 @@ pub(crate) fn check(is_strict: bool) -> Result<()> {
 
 /// What is wrong with a row, by the headers of each interpreter of its version.
 fn check_row(row: &Row, is_strict: bool) -> Result<Vec<String>> {
-    let version = row.version;
-    let folders = headers(version)?;
-    if folders.is_empty() {
+    let folders = headers(row)?;
+    // Builds with assertions are installed for a run with all interpreters only.
+    if folders.is_empty() && !row.assertions {
+        let version = row.version;
         ensure!(
             !is_strict,
             "there are no headers of Python {version} to check its row with"
@@ -86,17 +87,16 @@ fn check_row(row: &Row, is_strict: bool) -> Result<Vec<String>> {
     Ok(wrong)
 }
 
-/// Folders with the headers of a version, the internal ones among them.
-fn headers(version: Version) -> Result<Vec<PathBuf>> {
-    let name = format!("include/python{version}");
-    let mut folders = vec![
-        Path::new("/usr").join(&name),
-        interpreters::sid_headers(&version.to_string()),
-    ];
+/// Folders with the headers that a row is about, the internal ones among them.
+fn headers(row: &Row) -> Result<Vec<PathBuf>> {
     let versions = interpreters::pyenv_versions().context("no home folder")?;
+    let mut prefixes = vec![PathBuf::from("/usr"), interpreters::sid_prefix()];
     if let Ok(versions) = fs::read_dir(versions) {
-        folders.extend(versions.flatten().map(|entry| entry.path().join(&name)));
+        prefixes.extend(versions.flatten().map(|entry| entry.path()));
     }
+    let suffix = if row.assertions { "d" } else { "" };
+    let name = format!("include/python{}{suffix}", row.version);
+    let mut folders: Vec<_> = prefixes.iter().map(|prefix| prefix.join(&name)).collect();
     folders.retain(|folder| folder.join("internal/pycore_pystate.h").is_file());
     folders.sort();
     Ok(folders)
@@ -154,7 +154,7 @@ fn compare(row: &Row, measured: &[(String, i64)]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{rows::Version, *};
 
     #[test]
     fn a_number_that_differs_is_named_with_both_values() {
@@ -164,6 +164,7 @@ mod tests {
                 minor: 12,
             },
             free_threaded: false,
+            assertions: false,
             numbers: vec![("code.name".to_owned(), 128), ("code.flags".to_owned(), 48)],
         };
         let measured = [("code.name".to_owned(), 136), ("code.flags".to_owned(), 48)];

@@ -24,6 +24,8 @@ pub(super) struct Row {
     pub(super) version: Version,
     /// Whether it is about builds that run without a GIL.
     pub(super) free_threaded: bool,
+    /// Whether it is about builds with assertions.
+    pub(super) assertions: bool,
     pub(super) numbers: Vec<(String, i64)>,
 }
 
@@ -82,9 +84,11 @@ fn row(mut numbers: Vec<(String, i64)>) -> Result<Row> {
         minor: take("feature.minor")?,
     };
     let free_threaded = take("free_threaded")? != 0;
+    let assertions = take("assertions")? != 0;
     Ok(Row {
         version,
         free_threaded,
+        assertions,
         numbers,
     })
 }
@@ -94,9 +98,9 @@ mod tests {
     use super::*;
 
     const ROW: &str = "Layout {\n    feature: FeatureVersion {\n        major: 3,\n        \
-                       minor: 13,\n    },\n    free_threaded: true,\n    runtime: \
-                       RuntimeLayout {\n        holder: InGil {\n            gil: 16,\n        \
-                       },\n        allocators: Static,\n        debug_offsets: \
+                       minor: 13,\n    },\n    free_threaded: true,\n    assertions: false,\n    \
+                       runtime: RuntimeLayout {\n        holder: InGil {\n            gil: \
+                       16,\n        },\n        allocators: Static,\n        debug_offsets: \
                        Some(\n            DebugOffsetsLayout {\n                \
                        size: 584,\n            },\n        ),\n        threads: 7344,\n    },\n}\n";
 
@@ -106,6 +110,7 @@ mod tests {
         assert_eq!(rows.len(), 2);
         assert_eq!(rows[1].version.to_string(), "3.13");
         assert!(rows[1].free_threaded);
+        assert!(!rows[1].assertions);
         let expected = [
             ("runtime.holder.gil", 16),
             ("runtime.debug_offsets.size", 584),

@@ -4,6 +4,7 @@
 //! compares no versions. The numbers are those of x86-64 and come from the debug information of
 //! real builds; `machine` moves them to where others have them.
 
+mod assertions;
 mod machine;
 mod objects;
 mod rows;
@@ -23,6 +24,8 @@ pub struct Layout {
     pub feature: FeatureVersion,
     /// Whether it is about builds that run without a GIL.
     pub free_threaded: bool,
+    /// Whether it is about builds with assertions (`Py_DEBUG`).
+    pub assertions: bool,
     /// What the walk over frames needs, but for the numbers of a code object.
     pub interpreter: InterpreterLayout,
     /// What reading a code object needs.
@@ -195,7 +198,7 @@ pub struct ObmallocState {
 }
 
 impl Layout {
-    /// Every row, for who compares them with the headers of interpreters.
+    /// Every row of release builds, for who compares them with the headers of interpreters.
     pub fn all() -> &'static [Self] {
         rows::LAYOUTS
     }

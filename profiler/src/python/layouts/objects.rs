@@ -12,6 +12,7 @@ use crate::python::{line_table::LineTableFormat, version::FeatureVersion};
 pub(super) const PYTHON_3_8: Layout = Layout {
     feature: FeatureVersion::new(3, 8),
     free_threaded: false,
+    assertions: false,
     interpreter: FRAME_OBJECTS,
     code: CODE_WITH_LNOTAB,
     runtime: RuntimeLayout {
@@ -27,6 +28,7 @@ pub(super) const PYTHON_3_8: Layout = Layout {
 pub(super) const PYTHON_3_9: Layout = Layout {
     feature: FeatureVersion::new(3, 9),
     free_threaded: false,
+    assertions: false,
     interpreter: FRAME_OBJECTS,
     code: CODE_WITH_LNOTAB,
     runtime: RUNTIME,
@@ -35,6 +37,7 @@ pub(super) const PYTHON_3_9: Layout = Layout {
 pub(super) const PYTHON_3_10: Layout = Layout {
     feature: FeatureVersion::new(3, 10),
     free_threaded: false,
+    assertions: false,
     interpreter: InterpreterLayout {
         frame_instruction: 96,
         // It is counted in code units of two bytes.

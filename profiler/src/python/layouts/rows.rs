@@ -16,6 +16,7 @@ pub(super) const LAYOUTS: &[Layout] = &[
     Layout {
         feature: FeatureVersion::new(3, 11),
         free_threaded: false,
+        assertions: false,
         interpreter: InterpreterLayout {
             // 3.11 put `_PyCFrame` between the thread and the frame; 3.13 took it away.
             thread_frame: 56,
@@ -55,6 +56,7 @@ pub(super) const LAYOUTS: &[Layout] = &[
     Layout {
         feature: FeatureVersion::new(3, 12),
         free_threaded: false,
+        assertions: false,
         interpreter: InterpreterLayout {
             thread_frame: 56,
             thread_id: 136,

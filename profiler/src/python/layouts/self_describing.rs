@@ -19,6 +19,7 @@ use crate::python::{
 pub(super) const CPYTHON_3_13: Layout = Layout {
     feature: FeatureVersion::new(3, 13),
     free_threaded: false,
+    assertions: false,
     interpreter: InterpreterLayout {
         thread_id: 152,
         code_bytecode: 200,
@@ -54,6 +55,7 @@ pub(super) const CPYTHON_3_13_FREE_THREADED: Layout = Layout {
 pub(super) const CPYTHON_3_14: Layout = Layout {
     feature: FeatureVersion::new(3, 14),
     free_threaded: false,
+    assertions: false,
     interpreter: InterpreterLayout {
         thread_id: 152,
         ..INTERPRETER_3_14
@@ -85,6 +87,7 @@ pub(super) const CPYTHON_3_14_FREE_THREADED: Layout = Layout {
 pub(super) const CPYTHON_3_15: Layout = Layout {
     feature: FeatureVersion::new(3, 15),
     free_threaded: false,
+    assertions: false,
     interpreter: InterpreterLayout {
         thread_id: 176,
         ..INTERPRETER_3_14

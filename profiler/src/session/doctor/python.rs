@@ -75,7 +75,7 @@ pub(super) fn checks(identity: &Identity) -> Vec<Check> {
         match allocators {
             Some(found) => allocator(
                 &found.kind(),
-                found.uses_pymalloc() || found.uses_mimalloc(),
+                found.uses_pymalloc() || plan.mimalloc.is_some(),
             ),
             None => unknown_allocator(),
         },
@@ -193,7 +193,7 @@ fn allocator(kind: &AllocatorKind, uses_pools: bool) -> Check {
             );
             ALLOCATOR.degraded(found, "start it without what puts them there")
         }
-        AllocatorKind::Other(name) if name == "mimalloc" => {
+        AllocatorKind::Other(name) if name == "mimalloc" && uses_pools => {
             ALLOCATOR.ok("mimalloc: its blocks of all sizes are seen as small objects are")
         }
         // Whatever it is, it serves large objects, too.
