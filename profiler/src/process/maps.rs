@@ -77,6 +77,15 @@ pub fn read(pid: Pid) -> Result<Vec<Mapping>, ProcessError> {
     })
 }
 
+/// What `brk` has moved the end of so far. In a forked process that is more than one mapping: what
+/// it has from its parent, and what it got itself.
+pub fn heap(mappings: &[Mapping]) -> Option<Range<u64>> {
+    let mut parts = mappings.iter().filter(|it| it.kind == MappingKind::Heap);
+    let first = parts.next()?;
+    let last = parts.next_back().unwrap_or(first);
+    Some(first.start..last.end)
+}
+
 /// Reads the whole file, or says which line is not a mapping, counted from one.
 fn parse(bytes: &[u8]) -> Result<Vec<Mapping>, usize> {
     let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
@@ -213,6 +222,16 @@ mod tests {
     fn a_name_need_not_be_unicode() {
         let read = parse_line(b"10-20 rw-p 0 00:01 5 /\xff").unwrap();
         assert_eq!(read.path.unwrap().as_os_str().as_bytes(), b"/\xff");
+    }
+
+    #[test]
+    fn the_heap_of_a_forked_process_has_parts() {
+        let parts =
+            b"10-20 rw-p 0 00:00 0 [heap]\n20-50 rw-p 0 00:00 0 [heap]\n60-70 rw-p 0 00:00 0";
+        let mappings = parse(parts).unwrap();
+        assert_eq!(heap(&mappings), Some(0x10..0x50));
+        assert_eq!(heap(&mappings[1..]), Some(0x20..0x50));
+        assert_eq!(heap(&mappings[2..]), None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     process::{
         ProcessError,
-        maps::{self, Mapping, MappingKind},
+        maps::{self, Mapping},
         memory::Memory,
         pagemap::Pagemap,
     },
@@ -96,12 +96,12 @@ impl Arenas {
     /// it.
     pub fn find(memory: &Memory) -> Result<Option<Self>, ProcessError> {
         let mappings = maps::read(memory.pid())?;
-        let heap = mappings.iter().find(|it| it.kind == MappingKind::Heap);
+        let heap = maps::heap(&mappings);
         let mut data = mappings.iter().filter(|it| {
             let path = it.path.as_deref().unwrap_or(Path::new(""));
             it.writable && !it.shared && is_c_library(path)
         });
-        let found = heap.and_then(|heap| data.find_map(|data| in_data(memory, data, heap)));
+        let found = heap.and_then(|heap| data.find_map(|data| in_data(memory, data, &heap)));
         Ok(found)
     }
 
@@ -152,14 +152,14 @@ fn is_c_library(path: &Path) -> bool {
 }
 
 /// Finds the main arena in the data of the C library.
-fn in_data(memory: &Memory, data: &Mapping, heap: &Mapping) -> Option<Arenas> {
+fn in_data(memory: &Memory, data: &Mapping, heap: &Range<u64>) -> Option<Arenas> {
     let length = usize::try_from((data.end - data.start).min(DATA_LIMIT)).ok()?;
     let bytes = memory.read_bytes(data.start, length).ok()?;
     let (words, _rest) = bytes.as_chunks();
     (data.start..)
         .step_by(8)
         .zip(words)
-        .filter(|(_, word)| heap.contains(u64::from_le_bytes(**word)))
+        .filter(|(_, word)| heap.contains(&u64::from_le_bytes(**word)))
         .find_map(|(address, _)| {
             let state = State::read(memory, address)?;
             let unsorted: [u64; 2] = memory.read_words(address + UNSORTED)?;
@@ -194,9 +194,8 @@ fn leads_back(memory: &Memory, main: u64, shift: u64, next: u64) -> bool {
 
 /// The stretches of chunks of the main arena.
 fn main_heap(mappings: &[Mapping], state: &State) -> Vec<Range<u64>> {
-    let heap = mappings.iter().find(|it| it.kind == MappingKind::Heap);
-    let heap = heap.filter(|heap| heap.contains(state.top));
-    heap.map(Mapping::range).into_iter().collect()
+    let heap = maps::heap(mappings).filter(|heap| heap.contains(&state.top));
+    heap.into_iter().collect()
 }
 
 /// The stretches of chunks of the arena of a thread, the newest first.

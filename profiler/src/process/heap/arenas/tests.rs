@@ -14,6 +14,8 @@ use crate::units::Pid;
 /// The Python program beside this file, killed when the test ends.
 struct Program {
     child: Child,
+    /// Who does the work: it, or a process that it has forked.
+    pid: Pid,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
 }
@@ -28,18 +30,20 @@ struct Truth {
 }
 
 impl Program {
-    fn start(python: &str) -> Self {
+    fn start(python: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(python);
-        command.args(["-c", include_str!("fragments.py")]);
+        command
+            .args(["-c", include_str!("fragments.py")])
+            .args(arguments);
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = piped.spawn().unwrap();
         let stdin = child.stdin.take().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
-        assert_eq!(line, "ready\n");
         Self {
             child,
+            pid: Pid(line.trim_end().parse().unwrap()),
             stdin,
             stdout,
         }
@@ -53,7 +57,7 @@ impl Program {
     }
 
     fn memory(&self) -> Memory {
-        Memory::of(Pid(self.child.id()))
+        Memory::of(self.pid)
     }
 
     fn census(&self) -> LibcHeap {
@@ -88,30 +92,49 @@ fn expect_near(what: &str, found: u64, truth: u64) {
     );
 }
 
+/// Compares what is seen with what glibc says, after each of some ways to leave memory free.
+#[track_caller]
+fn expect_truth(program: &mut Program, ways: &[&str]) {
+    for way in ways {
+        let truth = program.run(way);
+        let census = program.census();
+        println!("{way}: {census:?}");
+        assert!(census.unseen <= PASSING, "{way}");
+        let LibcHeap { main, threads, .. } = census;
+        expect_near(way, main.held, truth.main.0);
+        expect_near(way, main.free + main.top, truth.main.1);
+        expect_near(way, main.top, truth.top);
+        expect_near(way, threads.held, truth.threads.0);
+        expect_near(way, threads.free + threads.top, truth.threads.1);
+        assert_eq!(main.arenas + threads.arenas, truth.arenas, "{way}");
+    }
+}
+
 #[test]
 fn free_bytes_are_those_that_glibc_itself_counts() {
     for python in pythons() {
-        let mut program = Program::start(python);
-        for way in ["nothing", "small", "pinned", "threads", "top", "many heaps"] {
-            let truth = program.run(way);
-            let census = program.census();
-            println!("{python}, {way}: {census:?}");
-            assert!(census.unseen <= PASSING, "{way}");
-            let LibcHeap { main, threads, .. } = census;
-            expect_near(way, main.held, truth.main.0);
-            expect_near(way, main.free + main.top, truth.main.1);
-            expect_near(way, main.top, truth.top);
-            expect_near(way, threads.held, truth.threads.0);
-            expect_near(way, threads.free + threads.top, truth.threads.1);
-            assert_eq!(main.arenas + threads.arenas, truth.arenas, "{way}");
-        }
+        let ways = ["nothing", "small", "pinned", "threads", "top", "many heaps"];
+        expect_truth(&mut Program::start(python, &[]), &ways);
+    }
+}
+
+#[test]
+fn a_forked_process_has_a_heap_of_two_parts() {
+    for python in pythons() {
+        let mut program = Program::start(python, &["forked"]);
+        expect_truth(&mut program, &["small", "pinned", "top"]);
+        let mappings = maps::read(program.pid).unwrap();
+        let parts = mappings
+            .iter()
+            .filter(|it| it.kind == maps::MappingKind::Heap);
+        assert!(parts.count() > 1, "this kernel keeps them together");
     }
 }
 
 /// What `malloc_trim` gives back is what was said to be returnable.
 #[test]
 fn what_can_be_returned_is_what_trimming_returns() {
-    let mut program = Program::start("python3");
+    let mut program = Program::start("python3", &[]);
     for way in ["pinned", "top", "threads"] {
         program.run(way);
     }
