@@ -129,6 +129,17 @@ impl Sum {
         self.doubt.add(doubt, 1.0);
     }
 
+    /// Adds the sum of a process of which nothing was added yet.
+    pub(super) fn add_process(&mut self, other: &Self) {
+        self.estimate = self.estimate.saturating_add(other.estimate);
+        self.floor = self.floor.saturating_add(other.floor);
+        self.variance += other.variance;
+        self.add_slack(other.slack);
+        self.series.extend(other.series.clone());
+        self.anchored.extend(other.anchored.clone());
+        self.add_doubt(other.doubt);
+    }
+
     /// The estimate with its interval.
     pub(super) fn estimate(&self) -> Estimate {
         let (of_windows, of_anchors) = self.variances();

@@ -18,13 +18,33 @@ pub(super) struct Groups {
 
 /// The numbers of intervals that are groups, ascending.
 #[derive(Debug, Default)]
-struct Numbers(Vec<usize>);
+pub(super) struct Numbers(Vec<usize>);
+
+/// There are none where nothing was sampled.
+static NO_NUMBERS: Numbers = Numbers(Vec::new());
 
 impl Numbers {
     fn add(&mut self, interval: usize) {
         if self.0.last() != Some(&interval) {
             self.0.push(interval);
         }
+    }
+
+    /// The group of an interval.
+    pub(super) fn find(&self, interval: usize) -> Option<u32> {
+        let place = self.0.binary_search(&interval).ok()?;
+        u32::try_from(place).ok()
+    }
+
+    /// The group that is nearest to an interval.
+    pub(super) fn nearest(&self, interval: usize) -> Option<u32> {
+        let place = self.0.partition_point(|number| *number < interval);
+        u32::try_from(place.min(self.0.len().checked_sub(1)?)).ok()
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> u32 {
+        u32::try_from(self.0.len()).unwrap_or(u32::MAX)
     }
 }
 
@@ -87,39 +107,21 @@ impl Groups {
         groups
     }
 
-    /// The group of an interval; `None` if this meter does not sample.
-    pub(super) fn of(&self, process: ProcessKey, meter: Metered, interval: usize) -> Option<u32> {
-        let kind = WindowKind::of(meter)?;
-        let numbers = self.by_windows.get(&(process, kind))?;
-        let place = numbers.0.binary_search(&interval).ok()?;
-        u32::try_from(place).ok()
-    }
-
-    /// The group that is nearest to an interval; `None` if this meter does not sample.
-    pub(super) fn near(&self, process: ProcessKey, meter: Metered, interval: usize) -> Option<u32> {
-        let kind = WindowKind::of(meter)?;
-        let numbers = &self.by_windows.get(&(process, kind))?.0;
-        let place = numbers.partition_point(|number| *number < interval);
-        u32::try_from(place.min(numbers.len().checked_sub(1)?)).ok()
+    /// The groups of a process; none if this meter does not sample.
+    pub(super) fn of(&self, process: ProcessKey, meter: Metered) -> &Numbers {
+        let kind = WindowKind::of(meter);
+        let numbers = kind.and_then(|kind| self.by_windows.get(&(process, kind)));
+        numbers.unwrap_or(&NO_NUMBERS)
     }
 
     /// How far each group of a process may be wrong, if this meter counts small objects in windows.
     pub(super) fn doubts(&self, process: ProcessKey, meter: Metered) -> Rc<[Doubt]> {
-        let kind = WindowKind::of(meter).filter(|kind| *kind == WindowKind::Objects);
-        let numbers = kind.and_then(|kind| self.by_windows.get(&(process, kind)));
-        let numbers = numbers.into_iter().flat_map(|numbers| &numbers.0);
+        let is_objects = WindowKind::of(meter) == Some(WindowKind::Objects);
+        let numbers = (self.of(process, meter).0.iter()).filter(|_| is_objects);
         numbers
             .map(|number| self.doubts.get(&(process, *number)).copied())
             .map(Option::unwrap_or_default)
             .collect()
-    }
-
-    /// How many groups a process has.
-    pub(super) fn count(&self, process: ProcessKey, meter: Metered) -> u32 {
-        let kind = WindowKind::of(meter);
-        let numbers = kind.and_then(|kind| self.by_windows.get(&(process, kind)));
-        let count = numbers.map_or(0, |numbers| numbers.0.len());
-        u32::try_from(count).unwrap_or(u32::MAX)
     }
 }
 
@@ -141,12 +143,18 @@ mod tests {
         let bytes = counters(1000, 0);
         change(&mut recorded, 5, stack, Metered::SampledBlock, bytes);
         let groups = Groups::new(&Part::new(&recorded, &Selection::default()));
-        let of = |interval| groups.of(ProcessKey(0), Metered::SampledBlock, interval);
+        let of_blocks = groups.of(ProcessKey(0), Metered::SampledBlock);
+        let of = |interval| of_blocks.find(interval);
         assert_eq!(
             [0, 1, 2, 3, 4, 5].map(of),
             [Some(0), None, Some(1), None, Some(2), Some(3)]
         );
-        assert_eq!(groups.count(ProcessKey(0), Metered::SampledBlock), 4);
-        assert_eq!(groups.of(ProcessKey(0), Metered::Block, 0), None);
+        assert_eq!(of_blocks.count(), 4);
+        assert_eq!(
+            [1, 5, 9].map(|it| of_blocks.nearest(it)),
+            [Some(1), Some(3), Some(3)]
+        );
+        let of_exact = groups.of(ProcessKey(0), Metered::Block);
+        assert_eq!((of_exact.find(0), of_exact.nearest(0)), (None, None));
     }
 }

@@ -43,7 +43,7 @@ pub use cgroup::CgroupFinding;
 pub use course::{Course, Moment};
 pub use elders::Elders;
 pub use estimate::Estimate;
-pub use findings::{Findings, GroupFinding, ProcessFinding, Site, Totals, findings};
+pub use findings::{Findings, GroupFinding, ProcessFinding, Site, Totals, conditions, findings};
 pub use metric::Metric;
 pub use processes::Round;
 #[cfg(test)]

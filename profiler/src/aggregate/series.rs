@@ -1,12 +1,12 @@
 //! What windows showed, one after the other.
 
-use std::collections::BTreeMap;
-
 /// What the windows of one process showed, one after the other; groups of neighbouring windows
 /// count as one. The same groups for all sums, so that what comes together adds up together.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Series {
-    by_group: BTreeMap<u32, f64>,
+    /// What groups add, in their order; all others add nothing. Mostly they are few, and come in
+    /// this order.
+    by_group: Vec<(u32, f64)>,
     groups: u32,
 }
 
@@ -17,7 +17,7 @@ impl Series {
     pub(super) fn variance(&self) -> f64 {
         let groups = f64::from(self.groups);
         if self.groups < 2 {
-            return self.by_group.values().map(|value| value * value).sum();
+            return self.values().map(|value| value * value).sum();
         }
         let (mut squares, mut before) = (0.0, None);
         for (group, value) in &self.by_group {
@@ -47,7 +47,17 @@ impl Series {
 
     /// Adds to a group.
     pub(super) fn add(&mut self, group: u32, value: f64) {
-        *self.by_group.entry(group).or_default() += value;
+        let is_new = self.by_group.last().is_none_or(|(last, _)| *last < group);
+        let place = if is_new {
+            Err(self.by_group.len())
+        } else {
+            self.by_group
+                .binary_search_by_key(&group, |(group, _)| *group)
+        };
+        match place {
+            Ok(place) => self.by_group[place].1 += value,
+            Err(place) => self.by_group.insert(place, (group, value)),
+        }
     }
 
     /// Subtracts so large a part of another series.
@@ -59,7 +69,11 @@ impl Series {
 
     /// The sum.
     pub(super) fn sum(&self) -> f64 {
-        self.by_group.values().sum()
+        self.values().sum()
+    }
+
+    fn values(&self) -> impl Iterator<Item = f64> {
+        self.by_group.iter().map(|(_, value)| *value)
     }
 
     /// How many groups there are.

@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
 };
 
 use super::{
@@ -40,6 +40,16 @@ impl Sums {
         tally.add_to(&mut self.resident, Metric::Resident);
         tally.add_to(&mut self.mapped, Metric::Mapped);
         tally.add_ages_to(&mut self.ages);
+    }
+
+    /// Adds all that another process did.
+    pub(super) fn add_process(&mut self, other: &Self) {
+        self.retained.add_process(&other.retained);
+        self.allocated.add_process(&other.allocated);
+        self.allocations.add_process(&other.allocations);
+        self.resident.add_process(&other.resident);
+        self.mapped.add_process(&other.mapped);
+        self.ages.add(&other.ages, 1.0);
     }
 
     /// When what is retained was got.
@@ -129,11 +139,11 @@ pub(super) fn sites(
     part: &Part<'_>,
     total: u64,
 ) -> Vec<Site> {
-    let mut frames = HashMap::new();
+    let mut frames = vec![None; recorded.stacks.stack_count()];
     let mut gathered = BTreeMap::<Option<FrameId>, Gathered>::new();
     for tally in tallies {
-        let frame = *(frames.entry(tally.stack))
-            .or_insert_with(|| frame_of_site(&recorded.stacks, tally.stack));
+        let frame = *frames[tally.stack.0 as usize]
+            .get_or_insert_with(|| frame_of_site(&recorded.stacks, tally.stack));
         let pid = recorded.process(tally.process).pid;
         gathered.entry(frame).or_default().add(tally, pid);
     }

@@ -1,6 +1,6 @@
 //! `heaptide flamegraph`.
 
-use std::{fs, panic::resume_unwind, path::PathBuf, process::ExitCode, thread};
+use std::{fs, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Args, builder::PossibleValuesParser};
@@ -11,7 +11,7 @@ use super::{
     report::SelectionArgs,
 };
 use crate::{
-    aggregate::{Metric, findings, weigh},
+    aggregate::{Metric, conditions, weigh},
     recording,
     report::{Colors, FlamegraphOptions, flamegraph},
 };
@@ -79,21 +79,9 @@ pub(super) fn run(args: FlamegraphArgs, common: &Common) -> anyhow::Result<ExitC
         reverse,
         ..FlamegraphOptions::default()
     };
-    let (found, weights) = at_once(
-        || findings(&recorded, &selection),
-        || weigh(&recorded, &selection, metric),
-    );
-    let drawn = flamegraph(&recorded, &found, &weights, &options)?;
+    let weights = weigh(&recorded, &selection, metric);
+    let conditions = conditions(&recorded, &selection);
+    let drawn = flamegraph(&recorded, &conditions, &weights, &options)?;
     fs::write(&svg, drawn).with_context(|| format!("cannot write {}", svg.display()))?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Does two things at the same time.
-fn at_once<A: Send, B>(one: impl FnOnce() -> A + Send, other: impl FnOnce() -> B) -> (A, B) {
-    thread::scope(|scope| {
-        let one = scope.spawn(one);
-        let other = other();
-        let one = one.join().unwrap_or_else(|panic| resume_unwind(panic));
-        (one, other)
-    })
 }

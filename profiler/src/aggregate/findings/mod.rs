@@ -181,10 +181,13 @@ pub fn findings(recorded: &Recorded, selection: &Selection) -> Findings {
     let censuses = part.censuses();
     let observations = observations(&part, recorded, &censuses);
     let tallies = tally(&part, &observations, &censuses);
-    let (mut sums, mut sums_by_process) = (Sums::default(), vec![Sums::default(); censuses.len()]);
+    let mut sums_by_process = vec![Sums::default(); censuses.len()];
     for tally in &tallies {
-        sums.add(tally);
         sums_by_process[tally.process.0 as usize].add(tally);
+    }
+    let mut sums = Sums::default();
+    for of_process in &sums_by_process {
+        sums.add_process(of_process);
     }
     let totals = sums.totals();
     let courses = courses(&part, &censuses);
@@ -203,14 +206,6 @@ pub fn findings(recorded: &Recorded, selection: &Selection) -> Findings {
             ..process_finding((key, record), &censuses[key.0 as usize], held, course)
         }
     });
-    let mut observation = Observation::default();
-    for (key, _) in part.processes() {
-        observation.add(observations[key.0 as usize]);
-    }
-    let mut losses = Losses::default();
-    for interval in part.intervals {
-        losses.merge(&interval.losses);
-    }
     let rounds = rounds(&part, &courses);
     Findings {
         sites: sites(recorded, &tallies, &part, totals.retained.estimate),
@@ -221,12 +216,35 @@ pub fn findings(recorded: &Recorded, selection: &Selection) -> Findings {
         cgroup: cgroup_finding(&part),
         traffic: recorded.facts.traffic,
         totals,
+        ..of_measuring(&part, &observations)
+    }
+}
+
+/// How it was measured, and not what was found: how long, what was lost, what it cost. That takes
+/// a small part of the time.
+pub fn conditions(recorded: &Recorded, selection: &Selection) -> Findings {
+    let part = Part::new(recorded, selection);
+    let observations = observations(&part, recorded, &part.censuses());
+    of_measuring(&part, &observations)
+}
+
+fn of_measuring(part: &Part<'_>, observations: &[Observation]) -> Findings {
+    let mut observation = Observation::default();
+    for (key, _) in part.processes() {
+        observation.add(observations[key.0 as usize]);
+    }
+    let mut losses = Losses::default();
+    for interval in part.intervals {
+        losses.merge(&interval.losses);
+    }
+    Findings {
         losses,
         blocks_observed_fraction: observation.block_fraction(),
         objects_observed_fraction: observation.object_fraction(),
         object_windows: observation.object_windows,
         measured_overhead_percent: observation.overhead_percent(),
         duration: part.duration(),
+        ..Findings::default()
     }
 }
 

@@ -4,10 +4,7 @@
 
 mod course;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use self::course::{Course, Slices};
 use super::{
@@ -89,14 +86,16 @@ pub fn spread(recorded: &Recorded, selection: &Selection, roles: &[Option<usize>
     let censuses = part.censuses();
     let observations = observations(&part, recorded, &censuses);
     let slices = Slices::of(&part);
+    let role_count = roles.iter().flatten().max().map_or(0, |last| last + 1);
     let mut gathering = Gathering {
         part,
         recorded,
         roles,
         slices,
-        frames: HashMap::new(),
-        lines: BTreeMap::new(),
-        sums: vec![Gathered::default(); roles.iter().flatten().max().map_or(0, |last| last + 1)],
+        places: vec![vec![None; recorded.stacks.stack_count()]; role_count],
+        numbers: BTreeMap::new(),
+        lines: Vec::new(),
+        sums: vec![Gathered::default(); role_count],
         total: Gathered::default(),
     };
     for tally in tally(&part, &observations, &censuses) {
@@ -167,8 +166,10 @@ struct Gathering<'a> {
     recorded: &'a Recorded,
     roles: &'a [Option<usize>],
     slices: Slices,
-    frames: HashMap<StackId, Option<FrameId>>,
-    lines: BTreeMap<(usize, Option<FrameId>), Gathered>,
+    /// By role, and then by stack: the number of its line, once it was looked up.
+    places: Vec<Vec<Option<usize>>>,
+    numbers: BTreeMap<(usize, Option<FrameId>), usize>,
+    lines: Vec<Gathered>,
     sums: Vec<Gathered>,
     total: Gathered,
 }
@@ -179,11 +180,23 @@ impl Gathering<'_> {
         let Some(Some(role)) = self.roles.get(process.0 as usize).copied() else {
             return;
         };
-        let stacks = &self.recorded.stacks;
-        let frame = *(self.frames.entry(stack)).or_insert_with(|| frame_of_site(stacks, stack));
-        change(self.lines.entry((role, frame)).or_default());
+        let place = self.places[role][stack.0 as usize];
+        let line = place.unwrap_or_else(|| self.line_of(role, stack));
+        change(&mut self.lines[line]);
         change(&mut self.sums[role]);
         change(&mut self.total);
+    }
+
+    /// The number of the line that a stack counts for.
+    fn line_of(&mut self, role: usize, stack: StackId) -> usize {
+        let frame = frame_of_site(&self.recorded.stacks, stack);
+        let next = self.lines.len();
+        let number = *self.numbers.entry((role, frame)).or_insert(next);
+        if number == next {
+            self.lines.push(Gathered::default());
+        }
+        self.places[role][stack.0 as usize] = Some(number);
+        number
     }
 
     fn add(&mut self, tally: &Tally) {
@@ -252,15 +265,18 @@ impl Gathering<'_> {
                 self.total.resident.add(when, to - from);
             }
         }
-        let line = |((role, frame), gathered): (_, Gathered)| LineSpread {
-            role,
-            frame,
-            flows: gathered.flows(slices),
-            allocations: gathered.sums.totals().allocations.estimate,
-            samples: gathered.samples,
+        let line = |((role, frame), number): (_, usize)| {
+            let gathered = &self.lines[number];
+            LineSpread {
+                role,
+                frame,
+                flows: gathered.flows(slices),
+                allocations: gathered.sums.totals().allocations.estimate,
+                samples: gathered.samples,
+            }
         };
         Spread {
-            lines: self.lines.into_iter().map(line).collect(),
+            lines: self.numbers.into_iter().map(line).collect(),
             roles: self.sums.iter().map(|sum| sum.flows(slices)).collect(),
             total: self.total.flows(slices),
             slices: slices.count(),

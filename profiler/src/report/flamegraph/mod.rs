@@ -75,8 +75,8 @@ pub enum ReportError {
 /// Columns of a title, at the size in which it is drawn on a window of usual width.
 const TITLE: usize = 90;
 
-/// Draws stacks by their weights. The findings are those of the same selection: the title tells
-/// its duration, and the line below it what was lost.
+/// Draws stacks by their weights. The findings are those of the same selection, of which the
+/// conditions do: the title tells the duration, and the line below it what was lost.
 pub fn flamegraph(
     recorded: &Recorded,
     findings: &Findings,
