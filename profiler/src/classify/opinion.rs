@@ -76,16 +76,16 @@ impl Measures {
         } else {
             size
         };
-        let floor = floors(closed, (closed.len() / 5).clamp(3, 24));
-        let ends = floor.len().div_ceil(8);
-        let level = |it: &[(f64, f64)]| median(&it.iter().map(|it| it.1).collect::<Vec<_>>());
-        let start = level(&floor[..ends]);
-        let end = level(&floor[floor.len() - ends..]);
         let base = if has_peaks {
             rising_floor(closed)
         } else {
             closed.to_vec()
         };
+        let floor = floors(&base, (base.len() / 5).clamp(3, 24));
+        let ends = floor.len().div_ceil(8);
+        let level = |it: &[(f64, f64)]| median(&it.iter().map(|it| it.1).collect::<Vec<_>>());
+        let start = level(&floor[..ends]);
+        let end = level(&floor[floor.len() - ends..]);
         let noise = noise(&base);
         let matters = limit::MATTERS
             .max(limit::MATTERS_SHARE * start)
@@ -129,11 +129,23 @@ impl Measures {
 
     fn is_growing(&self) -> bool {
         let rise = self.rise();
-        rise >= self.matters && (self.has_trend() || rise >= limit::SURE_RISE * self.matters)
+        let is_sure = rise >= limit::SURE_RISE * self.matters;
+        rise >= self.matters && (is_sure || self.has_trend() && !self.turns_over())
+    }
+
+    /// Whether what is left is young: that is no leak, even if its size varies a little.
+    fn turns_over(&self) -> bool {
+        self.old_share.is_some_and(|it| it <= limit::YOUNG)
     }
 
     fn has_peaks(&self) -> bool {
         self.peaks.count > 0 && self.peaks.share <= limit::PEAK_TIME
+    }
+
+    /// Whether peaks come again and again, and the floor below them rose with the first ones only.
+    fn has_settled_below_peaks(&self) -> bool {
+        let is_level = self.shape.is_some_and(|it| it.rest >= limit::LEVEL_REST);
+        self.has_peaks() && self.peaks.count > 1 && self.peaks.height >= self.rise() && is_level
     }
 
     /// How far a rise is above what matters: half at the limit, one at four times that.
@@ -150,9 +162,19 @@ fn live_shape(signals: &Signals, rise: f64) -> Option<Shape> {
     is_most.then(shape).flatten()
 }
 
-/// Of two forms of one growth, the one that rests less.
+/// Of two forms of one growth, the one that is straight, or rests less.
 fn straighter(one: Shape, other: Shape) -> Shape {
-    if other.rest < one.rest { other } else { one }
+    if !is_straight(&one) && (is_straight(&other) || other.rest < one.rest) {
+        other
+    } else {
+        one
+    }
+}
+
+/// Whether growth goes straight on.
+fn is_straight(shape: &Shape) -> bool {
+    let is_curved = shape.gain >= limit::CURVED && shape.late < limit::STRAIGHT_LATE;
+    shape.rest < limit::STRAIGHT_REST && shape.late >= limit::STRAIGHT_LATE && !is_curved
 }
 
 /// How much of what was live at its peak is freed at the end, if the size did not follow.
@@ -207,12 +229,10 @@ fn level(measures: Measures) -> Opinion {
     if measures.unused >= limit::UNUSED_BYTES && measures.unused >= limit::UNUSED_SHARE * size {
         return decided(Pattern::AllocatorRetention, 0.95, measures);
     }
-    let is_hint = rise >= measures.matters
-        || (rise >= measures.matters / 3.0
-            && measures.trend.low > 0.0
-            && measures
-                .shape
-                .is_some_and(|it| it.rest < limit::STRAIGHT_REST));
+    let creeps = rise >= measures.matters / 3.0
+        && measures.trend.low > 0.0
+        && (measures.shape).is_some_and(|it| it.rest < limit::STRAIGHT_REST);
+    let is_hint = !measures.turns_over() && (rise >= measures.matters || creeps);
     if is_hint {
         let needed = measures.seconds * (limit::SURE_RISE * measures.matters / rise).min(4.0);
         let longer = needed - measures.seconds;
@@ -230,6 +250,10 @@ fn level(measures: Measures) -> Opinion {
 fn growing(measures: Measures) -> Opinion {
     let (rise, margin) = (measures.rise(), measures.margin());
     // What allocators say of themselves is measured, and leaves nothing to the form of the growth.
+    if measures.has_settled_below_peaks() {
+        // What allocators keep is what the peaks have left to them.
+        return decided(Pattern::PayloadSpikes, 0.9 * margin.max(0.8), measures);
+    }
     let is_kept = measures.more_unused >= (limit::KEPT * rise).max(limit::FREED_BYTES);
     if is_kept || measures.freed > 0.0 {
         return decided(Pattern::AllocatorRetention, margin.max(0.8), measures);
@@ -252,11 +276,12 @@ fn growing(measures: Measures) -> Opinion {
         return mixed(parts, 0.85 * sure * margin, measures);
     }
     if pattern == Pattern::Mixed {
-        let (quiet, busy) = measures.rhythm.as_ref().map_or((0.0, 0.0), Rhythm::amounts);
-        let whole = (quiet + busy).max(1.0);
+        // What goes on in quiet phases goes on in busy ones, too.
+        let quiet_rate = measures.rhythm.as_ref().map_or(0.0, |it| it.quiet_rate);
+        let idle = (quiet_rate * measures.seconds / rise).clamp(0.0, 1.0);
         let parts = vec![
-            (Pattern::IdleGrowth, quiet / whole),
-            (Pattern::TrafficGrowth, busy / whole),
+            (Pattern::IdleGrowth, idle),
+            (Pattern::TrafficGrowth, 1.0 - idle),
         ];
         return mixed(parts, sure * margin, measures);
     }
@@ -283,11 +308,9 @@ fn by_shape(measures: &Measures) -> Option<(Pattern, f64)> {
         let sure = (shape.rest - limit::LEVEL_REST).mul_add(1.0, 0.9).min(1.0);
         return Some((Pattern::CacheFill, sure));
     }
-    let is_curved = shape.gain >= limit::CURVED && shape.late < limit::STRAIGHT_LATE;
-    let is_straight = shape.rest < limit::STRAIGHT_REST && shape.late >= limit::STRAIGHT_LATE;
     // What is left of a leak is as old as it is young; what turns over is young.
-    let is_kept = measures.old_share.is_none_or(|it| it > 0.1);
-    (is_straight && !is_curved && measures.has_trend())
+    let is_kept = !measures.turns_over();
+    (is_straight(&shape) && measures.has_trend())
         .then_some((Pattern::RetainedGrowth, if is_kept { 1.0 } else { 0.8 }))
 }
 

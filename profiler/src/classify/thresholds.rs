@@ -32,6 +32,9 @@ pub(super) const SURE_Z: f64 = 2.0;
 /// Growth of so many times what matters needs no trend: it was a step.
 pub(super) const SURE_RISE: f64 = 3.0;
 
+/// Of what is left, so little is from the first half where what comes in pushes out what is old.
+pub(super) const YOUNG: f64 = 0.1;
+
 /// A peak is so many bytes high, or such a part of the floor, whichever is more.
 pub(super) const PEAK: f64 = 6.0 * MIB;
 /// See [`PEAK`].
@@ -92,6 +95,8 @@ pub(super) const WORKER_MESSAGES: f64 = 10.0;
 pub(super) const SETTLES: f64 = 1.5;
 /// Quiet phases tell something from so many seconds on, in all.
 pub(super) const QUIET_SECONDS: f64 = 6.0;
+/// What is got in quiet phases is at least so large a part of the growth, or of what matters.
+pub(super) const QUIET_PART: f64 = 0.1;
 /// Growth in quiet phases, as a part of that in busy ones: below, it rests …
 pub(super) const RESTS: f64 = 0.2;
 /// … and above, it goes on.

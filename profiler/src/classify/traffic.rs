@@ -30,7 +30,7 @@ pub(super) struct Rhythm {
 
 impl Rhythm {
     /// Bytes by which it grew while quiet, and while busy.
-    pub(super) fn amounts(&self) -> (f64, f64) {
+    fn amounts(&self) -> (f64, f64) {
         let amount = |rate: f64, seconds: f64| (rate * seconds).max(0.0);
         (
             amount(self.quiet_rate, self.quiet_seconds),
@@ -92,7 +92,7 @@ fn level(points: &[Point], time: f64) -> f64 {
 pub(super) fn pattern(rhythm: &Rhythm, measures: &Measures) -> Option<(Pattern, f64)> {
     let part = rhythm.quiet_rate / rhythm.busy_rate.max(1.0);
     let (quiet, busy) = rhythm.amounts();
-    let grows_quiet = quiet >= 0.15 * measures.matters.max(measures.rise());
+    let grows_quiet = quiet >= limit::QUIET_PART * measures.matters.max(measures.rise());
     if grows_quiet && (part >= limit::GOES_ON || busy < 0.25 * measures.rise()) {
         return Some((Pattern::IdleGrowth, 1.0));
     }
