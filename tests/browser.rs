@@ -8,7 +8,7 @@ use std::{
 use profiler::{
     profile::{
         Census, Change, Counters, Facts, Frame, Interval, Lifecycle, LifecycleKind, Metered,
-        ProcessKey, ProcessRecord, StackId, StackTable,
+        ProcessKey, ProcessRecord, StackId, StackTable, Threads,
     },
     recording::Writer,
     units::Pid,
@@ -79,7 +79,7 @@ fn record(folder: &Path, name: &str, scale: u64) -> PathBuf {
     }
     facts.duration = Duration::from_secs(SECONDS);
     facts.complete = true;
-    writer.finish(&facts, &[]).unwrap();
+    writer.finish(&facts, &[], &Threads::default()).unwrap();
     path
 }
 

@@ -1,4 +1,4 @@
-//! What other tools make of heaptide's exports. They need no privileges.
+//! What other tools make of heaptide's exports.
 
 use std::{env, fs, path::PathBuf, process::Command};
 
@@ -6,9 +6,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::{
+    Heaptide, Program,
     golden::{Golden, newest},
-    heaptide::output,
-    host::{has, skip},
+    heaptide::{heaptide, output},
+    host::{can_record, has, skip, two_builds},
 };
 
 /// An export of a recording that is kept, as a file in a folder of its own.
@@ -108,6 +109,39 @@ fn pprof_knows_lines_processes_and_patterns() {
     ] {
         let top = pprof(&export, &["-top", &format!("-sample_index={kind}")]);
         assert!(top.contains(&format!("Type: {kind}")), "{top}");
+    }
+}
+
+#[test]
+fn pprof_tells_the_threads_of_a_program_apart() {
+    if !can_record() || !has("go") {
+        return;
+    }
+    for python in two_builds() {
+        let mut program = Program::start(&python, "works_in_threads");
+        let recorder = Heaptide::attach(&program);
+        for order in ["keep early", "start", "keep late", "keep early"] {
+            program.step(order);
+        }
+        let ended = recorder.stop();
+        ended.report().expect_no_losses();
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("export");
+        let recording = ended.folder().join("test.heaptide");
+        let [from, to] = [&recording, &file].map(|it| it.to_str().unwrap());
+        let said = heaptide(&["export", from, "--format", "pprof", "-o", to]);
+        assert_eq!(said.code, Some(0), "{}", said.stderr);
+        let export = Export { folder, file };
+        for (thread, bytes) in [("early", 2_000_000), ("late", 2_000_000)] {
+            let focus = format!("-tagfocus=thread=^{thread}$");
+            let top = pprof(&export, &["-top", "-unit=B", "-nodecount=1", &focus]);
+            let line = top.lines().last().unwrap();
+            assert!(line.ends_with(thread), "{top}");
+            let kept: f64 = line.split('B').next().unwrap().trim().parse().unwrap();
+            assert!((kept / f64::from(bytes) - 1.0).abs() < 0.01, "{top}");
+        }
+        let tags = pprof(&export, &["-tags"]);
+        assert!(tags.contains("tid: Total"), "{tags}");
     }
 }
 

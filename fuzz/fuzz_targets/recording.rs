@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use profiler::{
     profile::{
         Census, Change, Counters, Facts, Frame, Interval, Lifecycle, LifecycleKind, Losses,
-        Metered, ProcessKey, ProcessRecord, StackTable,
+        Metered, ProcessKey, ProcessRecord, StackTable, Threads,
     },
     recording::{self, Writer},
     units::Pid,
@@ -31,7 +31,7 @@ fuzz_target!(|input: &[u8]| {
     let folder = tempfile::tempdir().expect("a folder for temporary files");
     let path = folder.path().join("changed.heaptide");
     fs::write(&path, bytes).expect("there is room for it");
-    let Ok(recorded) = recording::read(&path) else {
+    let Ok(recorded) = recording::read_with_threads(&path) else {
         return;
     };
     for change in recorded.intervals.iter().flat_map(|one| &one.changes) {
@@ -94,5 +94,5 @@ fn write_good(path: &Path) -> Result<(), recording::RecordingError> {
         };
         writer.append(&interval, std::slice::from_ref(&process), &stacks)?;
     }
-    writer.finish(&facts, &[])
+    writer.finish(&facts, &[], &Threads::default())
 }

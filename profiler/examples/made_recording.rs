@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use profiler::{
     profile::{
         Census, Change, Counters, Facts, Frame, FrameId, Interval, Metered, ProcessKey,
-        ProcessRecord, SizeClass, StackId, StackTable, Survivor,
+        ProcessRecord, SizeClass, StackId, StackTable, Survivor, ThreadUse, Threads,
     },
     recording::Writer,
     units::Pid,
@@ -61,7 +61,8 @@ fn main() -> anyhow::Result<()> {
     }
     facts.duration = Duration::from_secs(SECONDS.into());
     facts.complete = true;
-    writer.finish(&facts, &survivors(&table, &mut chance))?;
+    let survivors = survivors(&table, &mut chance);
+    writer.finish(&facts, &survivors, &threads(&table, &mut chance))?;
     Ok(())
 }
 
@@ -167,6 +168,21 @@ fn interval(second: u32, table: &StackTable, ends: &[StackId], chance: &mut Chan
             ..Census::default()
         }],
         ..Interval::default()
+    }
+}
+
+/// One of eight threads at each stack.
+fn threads(table: &StackTable, chance: &mut Chance) -> Threads {
+    let stacks = (1..u32::try_from(table.stack_count()).unwrap_or(u32::MAX)).map(StackId);
+    let uses = stacks.map(|stack| ThreadUse {
+        process: ProcessKey(0),
+        stack,
+        tid: 4711 + chance.below(8),
+        seen: 10,
+    });
+    Threads {
+        names: Vec::new(),
+        uses: uses.collect(),
     }
 }
 

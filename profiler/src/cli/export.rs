@@ -54,7 +54,7 @@ pub(super) struct ExportArgs {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 enum Format {
-    /// A compressed profile for pprof, with pids and patterns as labels
+    /// A compressed profile for pprof, with pids, patterns and threads as labels
     Pprof,
     /// A line for each stack, for flame graph tools
     Folded,
@@ -74,7 +74,12 @@ pub(super) fn run(args: ExportArgs, common: &Common) -> anyhow::Result<ExitCode>
         }
         None => {}
     }
-    let recorded = recording::read(&args.recording)?;
+    // No other format tells of threads.
+    let read = match args.format {
+        Format::Pprof => recording::read_with_threads,
+        _ => recording::read,
+    };
+    let recorded = read(&args.recording)?;
     output::warn_of_missing_end(&args.recording, &recorded, common);
     let recorded = args.redact.of(recorded);
     let selection = args.selection.of(&recorded)?;

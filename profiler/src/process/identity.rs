@@ -91,6 +91,13 @@ pub fn threads(pid: Pid) -> Vec<u32> {
     threads
 }
 
+/// What a thread calls itself; `None` if it is gone.
+pub fn thread_name(pid: Pid, tid: u32) -> Option<String> {
+    let file = format!("task/{tid}/comm");
+    let name = proc_file::read(pid, &file, "the name of a thread").ok()?;
+    Some(proc_file::printable(name.trim_ascii_end()))
+}
+
 fn tree(root: Pid, children: &HashMap<Pid, Vec<Pid>>) -> Vec<Pid> {
     // Processes come and go while their parents are asked for, so this can seem to be a circle.
     let mut known = HashSet::from([root]);

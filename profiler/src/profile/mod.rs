@@ -13,6 +13,7 @@ mod size_class;
 mod sockets;
 mod stack;
 mod survivor;
+mod threads;
 
 pub use allocator::{AllocatorCensus, ArenaTotals, LibcHeap, PythonHeap};
 pub use cgroup::CgroupCensus;
@@ -25,3 +26,4 @@ pub use size_class::{ClassCensus, SizeClass};
 pub use sockets::{SocketCensus, TrafficChoice};
 pub use stack::{Frame, FrameId, StackId, StackTable};
 pub use survivor::Survivor;
+pub use threads::{ThreadName, ThreadUse, Threads};

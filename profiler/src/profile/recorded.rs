@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Interval, StackTable, Survivor, TrafficChoice};
+use super::{Interval, StackTable, Survivor, Threads, TrafficChoice};
 use crate::units::Pid;
 
 /// Everything that a recording holds, and all that a report is made from.
@@ -18,6 +18,9 @@ pub struct Recorded {
     pub intervals: Vec<Interval>,
     /// What was still held at its end, by when it was got; empty if it was not ended in order.
     pub survivors: Vec<Survivor>,
+    /// Which threads were seen at which stacks; empty if nobody asked for it, or it was not ended in
+    /// order.
+    pub threads: Threads,
 }
 
 impl Recorded {

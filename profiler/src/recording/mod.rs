@@ -18,9 +18,10 @@ mod series;
 mod tables;
 #[cfg(test)]
 mod test_data;
+mod threads;
 mod timeline;
 mod writer;
 
 pub use error::RecordingError;
-pub use reader::read;
+pub use reader::{read, read_with_threads};
 pub use writer::Writer;

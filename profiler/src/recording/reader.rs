@@ -16,8 +16,9 @@ use super::{
     create::beside,
     facts, schema,
     tables::{self, Intervals},
+    threads,
 };
-use crate::profile::Recorded;
+use crate::profile::{Recorded, Threads};
 
 /// How every `SQLite` file starts.
 const MAGIC: &[u8] = b"SQLite format 3\0";
@@ -25,14 +26,33 @@ const MAGIC: &[u8] = b"SQLite format 3\0";
 /// How long the header of an `SQLite` file is.
 const HEADER: u64 = 100;
 
-/// Reads a recording. Nothing in the file is believed: whatever its bytes are, this returns.
+/// Reads a recording, but for which threads were seen. Nothing in the file is believed: whatever
+/// its bytes are, this returns.
 pub fn read(path: &Path) -> Result<Recorded, RecordingError> {
+    read_by(path, read_from)
+}
+
+/// Reads all of a recording.
+pub fn read_with_threads(path: &Path) -> Result<Recorded, RecordingError> {
+    read_by(path, |connection| {
+        let mut recorded = read_from(connection)?;
+        if check_kind(connection)? >= schema::HAS_THREADS {
+            recorded.threads = threads::read(connection, &recorded)?;
+        }
+        Ok(recorded)
+    })
+}
+
+fn read_by(
+    path: &Path,
+    read: impl FnOnce(&Connection) -> Result<Recorded, Fault>,
+) -> Result<Recorded, RecordingError> {
     check_start(path)?;
     // Names like `:memory:` and `file:x` mean something else to SQLite.
     let absolute = std::path::absolute(path).unwrap_or_else(|_no_folder| path.to_owned());
     open(&absolute)
         .map_err(Fault::from)
-        .and_then(|connection| read_from(&connection))
+        .and_then(|connection| read(&connection))
         .map_err(|fault| fault.at(path))
 }
 
@@ -139,6 +159,7 @@ fn read_from(connection: &Connection) -> Result<Recorded, Fault> {
         stacks: tables::stacks(connection)?,
         intervals: Vec::new(),
         survivors: Vec::new(),
+        threads: Threads::default(),
     };
     recorded.survivors = tables::survivors(connection, &recorded)?;
     recorded.intervals = Intervals::read(connection, &recorded, format)?;
@@ -196,7 +217,7 @@ mod tests {
                 .append(&interval, &[process(1)], &stacks(100))
                 .unwrap();
         }
-        writer.finish(&facts(), &[]).unwrap();
+        writer.finish(&facts(), &[], &Threads::default()).unwrap();
         fs::read(&path).unwrap()
     }
 
@@ -266,9 +287,16 @@ mod tests {
         let (_folder, path) = place();
         fs::write(&path, recording()).unwrap();
         let connection = Connection::open(&path).unwrap();
-        let older = "DROP TABLE socket; DROP TABLE cgroup; PRAGMA user_version = 2; \
-                     DELETE FROM meta WHERE key = 'traffic'";
-        connection.execute_batch(older).unwrap();
+        let older = [
+            "DROP TABLE thread; DROP TABLE thread_stack; PRAGMA user_version = 3",
+            "DROP TABLE socket; DROP TABLE cgroup; PRAGMA user_version = 2; \
+             DELETE FROM meta WHERE key = 'traffic'",
+        ];
+        for older in older {
+            connection.execute_batch(older).unwrap();
+            let recorded = read_with_threads(&path).unwrap();
+            assert_eq!(recorded.threads, Threads::default());
+        }
         drop(connection);
         let recorded = read(&path).unwrap();
         assert_eq!(recorded.intervals.len(), 8);
@@ -365,7 +393,7 @@ mod tests {
             let path = folder.path().join(name);
             Writer::create(&path, false, &facts())
                 .unwrap()
-                .finish(&facts(), &[])
+                .finish(&facts(), &[], &Threads::default())
                 .unwrap();
             assert_eq!(read(&path).unwrap().facts, facts());
             let connection = connect(immutable(&path), OpenFlags::SQLITE_OPEN_URI).unwrap();

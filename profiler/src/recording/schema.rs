@@ -5,7 +5,7 @@ pub(super) const APPLICATION_ID: i64 = 0x6865_6170;
 
 /// The format that this heaptide writes, and the newest that it reads. It reads all before it, too:
 /// in format 1 no object was larger than 512 bytes.
-pub(super) const FORMAT: i64 = 3;
+pub(super) const FORMAT: i64 = 4;
 
 /// The tables by name, each with the statement that creates it: those of the first format.
 ///
@@ -117,12 +117,33 @@ const SERIES_TABLES: [(&str, &str); 2] = [
 /// The format from which on there are series of sockets and control groups.
 pub(super) const HAS_SERIES: i64 = 3;
 
+/// What the fourth format has besides.
+const THREAD_TABLES: [(&str, &str); 2] = [
+    (
+        "thread",
+        "CREATE TABLE thread (process INTEGER NOT NULL, tid INTEGER NOT NULL, name TEXT NOT NULL, \
+         PRIMARY KEY (process, tid)) WITHOUT ROWID",
+    ),
+    (
+        "thread_stack",
+        "CREATE TABLE thread_stack (process INTEGER NOT NULL, stack INTEGER NOT NULL, \
+         tid INTEGER NOT NULL, seen INTEGER NOT NULL, \
+         PRIMARY KEY (process, stack, tid)) WITHOUT ROWID",
+    ),
+];
+
+/// The format from which on it is known which threads were seen.
+pub(super) const HAS_THREADS: i64 = 4;
+
 /// The tables that a file of this format has.
 pub(super) fn tables(format: i64) -> impl Iterator<Item = (&'static str, &'static str)> {
     let second = SECOND_TABLES.into_iter().filter(move |_| format >= 2);
     let series = SERIES_TABLES.into_iter();
     let series = series.filter(move |_| format >= HAS_SERIES);
-    FIRST_TABLES.into_iter().chain(second).chain(series)
+    let threads = THREAD_TABLES.into_iter();
+    let threads = threads.filter(move |_| format >= HAS_THREADS);
+    let first = FIRST_TABLES.into_iter();
+    first.chain(second).chain(series).chain(threads)
 }
 
 #[cfg(test)]

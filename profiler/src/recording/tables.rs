@@ -22,7 +22,7 @@ use crate::{
 use profiler_common::loss::Loss;
 
 /// Calls `read` with each row of a query.
-fn each_row(
+pub(super) fn each_row(
     connection: &Connection,
     table: &'static str,
     sql: &str,
@@ -142,6 +142,8 @@ pub(super) fn survivors(
 pub(super) struct Intervals {
     filled: Vec<Interval>,
     positions: HashMap<i64, usize>,
+    /// The position that was looked up last: rows of an interval come together.
+    last: Option<(i64, usize)>,
     process_count: usize,
     stack_count: usize,
 }
@@ -156,6 +158,7 @@ impl Intervals {
         let mut intervals = Self {
             filled: Vec::new(),
             positions: HashMap::new(),
+            last: None,
             process_count: recorded.processes.len(),
             stack_count: recorded.stacks.stack_count(),
         };
@@ -209,10 +212,17 @@ impl Intervals {
         Ok((self.interval(fields)?, ProcessKey(process)))
     }
 
-    fn position(&self, fields: &Fields<'_>) -> Result<usize, Fault> {
-        (self.positions.get(&fields.integer(0)?))
-            .copied()
-            .ok_or_else(|| fields.impossible(0))
+    fn position(&mut self, fields: &Fields<'_>) -> Result<usize, Fault> {
+        let id = fields.integer(0)?;
+        if let Some((last, position)) = self.last
+            && last == id
+        {
+            return Ok(position);
+        }
+        let found = self.positions.get(&id).copied();
+        let position = found.ok_or_else(|| fields.impossible(0))?;
+        self.last = Some((id, position));
+        Ok(position)
     }
 
     fn interval(&mut self, fields: &Fields<'_>) -> Result<&mut Interval, Fault> {
@@ -236,9 +246,10 @@ impl Intervals {
                 samples: fields.size(8)?,
             };
             totals.add(counters)?;
-            let (interval, process) = self.place(fields)?;
-            keys.check("change", (fields.integer(0)?, process, stack, meter.name()))?;
-            interval.changes.push(Change {
+            let process = ProcessKey(fields.id(1, self.process_count)?);
+            let position = self.position(fields)?;
+            keys.check("change", (position, process, stack, meter.name()))?;
+            self.filled[position].changes.push(Change {
                 process,
                 stack,
                 meter,
@@ -374,7 +385,7 @@ fn census(fields: &Fields<'_>, process: ProcessKey) -> Result<Census, Fault> {
 }
 
 /// Checks that keys ascend.
-struct Ascending<K>(Option<K>);
+pub(super) struct Ascending<K>(Option<K>);
 
 impl<K> Default for Ascending<K> {
     fn default() -> Self {
@@ -383,7 +394,7 @@ impl<K> Default for Ascending<K> {
 }
 
 impl<K: Ord> Ascending<K> {
-    fn check(&mut self, table: &str, key: K) -> Result<(), Fault> {
+    pub(super) fn check(&mut self, table: &str, key: K) -> Result<(), Fault> {
         if self.0.as_ref().is_some_and(|previous| *previous >= key) {
             return damaged(format!("the rows of table {table} are out of order"));
         }

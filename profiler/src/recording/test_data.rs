@@ -9,7 +9,8 @@ use crate::{
     profile::{
         AllocatorCensus, ArenaTotals, Census, CgroupCensus, Change, Counters, Facts, Frame,
         Interval, LibcHeap, Lifecycle, LifecycleKind, Losses, Metered, ProcessKey, ProcessRecord,
-        PythonHeap, SharingCensus, SocketCensus, StackId, StackTable, TrafficChoice,
+        PythonHeap, SharingCensus, SocketCensus, StackId, StackTable, ThreadName, ThreadUse,
+        Threads, TrafficChoice,
     },
     units::Pid,
 };
@@ -46,6 +47,25 @@ pub(super) fn process(pid: u32) -> ProcessRecord {
         python: Some("3.12.1".to_owned()),
         started: Duration::from_millis(3),
         ended: None,
+    }
+}
+
+/// Two threads, one of them without a name.
+pub(super) fn threads() -> Threads {
+    let process = ProcessKey(0);
+    let seen = |stack, tid, seen| ThreadUse {
+        process,
+        stack: StackId(stack),
+        tid,
+        seen,
+    };
+    Threads {
+        names: vec![ThreadName {
+            process,
+            tid: 4712,
+            name: "worker \u{e9}".to_owned(),
+        }],
+        uses: vec![seen(1, 4712, 3), seen(2, 4711, 1), seen(2, 4712, 9)],
     }
 }
 

@@ -14,10 +14,10 @@ use super::{
     create::{claim, prepare},
     facts,
     merge::merge,
-    rows,
+    rows, threads,
     timeline::{Bounds, Timeline},
 };
-use crate::profile::{Facts, Interval, ProcessRecord, StackTable, Survivor};
+use crate::profile::{Facts, Interval, ProcessRecord, StackTable, Survivor, Threads};
 
 /// How many pairs of intervals one append may merge: more than one only when a recording holds
 /// much in few intervals.
@@ -159,9 +159,14 @@ impl Writer {
     ///
     /// If that fails, the file still holds all that was appended, and says that it is incomplete.
     /// It says so too if the facts do, because something could not be appended.
-    pub fn finish(mut self, facts: &Facts, survivors: &[Survivor]) -> Result<(), RecordingError> {
+    pub fn finish(
+        mut self,
+        facts: &Facts,
+        survivors: &[Survivor],
+        threads: &Threads,
+    ) -> Result<(), RecordingError> {
         let is_plain = self
-            .complete(facts, survivors)
+            .complete(facts, survivors, threads)
             .map_err(|source| self.not_written(source))?;
         if is_plain {
             Ok(())
@@ -170,12 +175,18 @@ impl Writer {
         }
     }
 
-    fn complete(&mut self, facts: &Facts, survivors: &[Survivor]) -> rusqlite::Result<bool> {
+    fn complete(
+        &mut self,
+        facts: &Facts,
+        survivors: &[Survivor],
+        threads: &Threads,
+    ) -> rusqlite::Result<bool> {
         // First the step that needs most space: should it fail, the facts say so.
         let is_plain = leave_wal(&self.connection)?;
         let transaction = self.connection.transaction()?;
         facts::write(&transaction, facts)?;
         rows::survivors(&transaction, survivors)?;
+        threads::write(&transaction, threads)?;
         transaction.commit()?;
         Ok(is_plain)
     }
@@ -217,7 +228,7 @@ mod tests {
     use profiler_common::loss::Loss;
 
     use super::{
-        super::{create::beside, read, test_data::*},
+        super::{create::beside, read, read_with_threads, test_data::*},
         *,
     };
     use crate::profile::{Metered, Recorded};
@@ -243,11 +254,12 @@ mod tests {
         processes[0].ended = Some(Duration::from_secs(2));
         processes.push(process(4712));
         writer.append(&intervals[1], &processes, &stacks).unwrap();
-        writer.finish(&facts(), &[]).unwrap();
-        let recorded = read(&path).unwrap();
+        writer.finish(&facts(), &[], &threads()).unwrap();
+        let recorded = read_with_threads(&path).unwrap();
         assert_eq!(recorded.facts, facts());
         assert_eq!(recorded.processes, processes);
         assert_eq!(recorded.intervals, intervals);
+        assert_eq!(recorded.threads, threads());
         assert_eq!(recorded.stacks.stack_count(), stacks.stack_count());
         let last = crate::profile::StackId(40);
         let frame = |table: &StackTable| {
@@ -265,7 +277,7 @@ mod tests {
             .append(&interval(0, 3, 3), &[process(1)], &stacks(3))
             .unwrap();
         assert!(beside(&path, "-wal").exists());
-        writer.finish(&facts(), &[]).unwrap();
+        writer.finish(&facts(), &[], &Threads::default()).unwrap();
         let names: Vec<_> = folder.path().read_dir().unwrap().collect();
         assert_eq!(names.len(), 1, "{names:?}");
     }
@@ -280,7 +292,7 @@ mod tests {
         assert!(refused.to_string().contains("a service's.heaptide"));
         assert_eq!(fs::read(&path).unwrap(), b"precious");
         let writer = Writer::create(&path, true, &facts()).unwrap();
-        writer.finish(&facts(), &[]).unwrap();
+        writer.finish(&facts(), &[], &Threads::default()).unwrap();
         assert_eq!(read(&path).unwrap().facts, facts());
     }
 
@@ -324,7 +336,7 @@ mod tests {
             .unwrap();
         let second = interval(1, 500, 2000);
         writer.append(&second, &processes, &stacks(2000)).unwrap();
-        writer.finish(&facts(), &[]).unwrap();
+        writer.finish(&facts(), &[], &Threads::default()).unwrap();
         let recorded = read(&path).unwrap();
         assert_eq!(recorded.intervals, [second]);
         assert_eq!(recorded.stacks.stack_count(), 2002);
@@ -345,7 +357,7 @@ mod tests {
             notes: vec!["x".repeat(100_000)],
             ..facts()
         };
-        let failed = writer.finish(&too_large, &[]);
+        let failed = writer.finish(&too_large, &[], &Threads::default());
         assert!(matches!(failed, Err(RecordingError::NotWritten { .. })));
         let recorded = read(&path).unwrap();
         assert!(!recorded.facts.complete);
@@ -361,7 +373,7 @@ mod tests {
             complete: false,
             ..facts()
         };
-        writer.finish(&lacking, &[]).unwrap();
+        writer.finish(&lacking, &[], &Threads::default()).unwrap();
         assert!(!read(&path).unwrap().facts.complete);
     }
 
@@ -375,7 +387,7 @@ mod tests {
         writer.connection.busy_timeout(Duration::ZERO).unwrap();
         let reader = Connection::open(&path).unwrap();
         reader.execute_batch("BEGIN; SELECT * FROM change").unwrap();
-        let finished = writer.finish(&facts(), &[]);
+        let finished = writer.finish(&facts(), &[], &Threads::default());
         assert!(matches!(finished, Err(RecordingError::StillRead { .. })));
         drop(reader);
         assert!(read(&path).unwrap().facts.complete);
@@ -411,7 +423,7 @@ mod tests {
         for interval in &intervals {
             writer.append(interval, &[process(1)], &stacks(60)).unwrap();
         }
-        writer.finish(&facts(), &[]).unwrap();
+        writer.finish(&facts(), &[], &Threads::default()).unwrap();
         let Recorded {
             intervals: merged, ..
         } = read(&path).unwrap();
@@ -454,7 +466,7 @@ mod tests {
             let interval = interval(second, changes, stack_count);
             writer.append(&interval, &[process(1)], &stacks).unwrap();
         }
-        writer.finish(&facts(), &[]).unwrap();
+        writer.finish(&facts(), &[], &Threads::default()).unwrap();
         let size = fs::metadata(&path).unwrap().len();
         println!("{seconds} s, {changes} changes at {stack_count} stacks: {size} bytes");
         f64::from(u32::try_from(size).unwrap()) / 1e6

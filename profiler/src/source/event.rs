@@ -104,3 +104,19 @@ pub enum What {
         stack: StackId,
     },
 }
+
+impl What {
+    /// Where memory was got; `None` if none was, or nobody looked.
+    pub const fn stack(&self) -> Option<StackId> {
+        match self {
+            Self::BlockAllocated { stack, .. }
+            | Self::PoolOpened { stack, .. }
+            | Self::Mapped { stack, .. }
+            | Self::Remapped { stack, .. }
+            | Self::BreakMoved { stack, .. }
+            | Self::PagesTouched { stack, .. } => Some(*stack),
+            Self::ObjectTaken { stack, .. } => *stack,
+            Self::BlockFreed { .. } | Self::Unmapped { .. } => None,
+        }
+    }
+}

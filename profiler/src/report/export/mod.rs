@@ -7,6 +7,7 @@ mod speedscope;
 mod table;
 #[cfg(test)]
 mod tests;
+mod threads;
 
 use std::collections::BTreeSet;
 

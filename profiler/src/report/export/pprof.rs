@@ -1,4 +1,5 @@
-//! pprof's format: all metrics by stack and process, with the pid and the pattern as labels.
+//! pprof's format: all metrics by stack, process and thread, with the pid, the pattern and the
+//! thread as labels.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,6 +14,7 @@ use prost::Message as _;
 use super::{
     pids,
     profile::{Function, Label, Line, Location, Profile, Sample, ValueType},
+    threads::ThreadsOf,
     weights_of,
 };
 use crate::{
@@ -41,13 +43,21 @@ fn profile(subject: &Subject<'_>, selection: &Selection, metric: Metric) -> Prof
     });
     let mut sample = Vec::new();
     for pid in pids(subject, selection) {
-        let label = labels(subject, pid, &mut tables);
+        let labels = labels(subject, pid, &mut tables);
+        let threads = ThreadsOf::new(recorded, pid);
         for (stack, value) in values(subject, selection, pid) {
-            sample.push(Sample {
-                location_id: tables.locations_of(stack),
-                value: value.map(signed).to_vec(),
-                label: label.clone(),
-            });
+            let location_id = tables.locations_of(stack);
+            for (thread, value) in threads.divide(stack, value) {
+                let mut label = labels.clone();
+                label.extend(thread.map(|tid| tables.number("tid", tid)));
+                let name = thread.and_then(|tid| threads.name(tid));
+                label.extend(name.map(|name| tables.label("thread", name)));
+                sample.push(Sample {
+                    location_id: location_id.clone(),
+                    value: value.map(signed).to_vec(),
+                    label,
+                });
+            }
         }
     }
     let started: Option<Timestamp> = recorded.facts.started_at.parse().ok();
@@ -91,19 +101,11 @@ fn values(
 }
 
 fn labels(subject: &Subject<'_>, pid: Pid, tables: &mut Tables<'_>) -> Vec<Label> {
-    let mut labels = vec![Label {
-        key: tables.text("pid"),
-        num: i64::from(pid.0),
-        ..Label::default()
-    }];
+    let mut labels = vec![tables.number("pid", pid.0)];
     let processes = subject.findings.processes.iter();
     let mut judged = processes.zip(&subject.verdicts.processes);
     if let Some((_, verdict)) = judged.find(|(process, _)| process.pid == pid) {
-        labels.push(Label {
-            key: tables.text("pattern"),
-            str: tables.text(verdict.pattern.name()),
-            ..Label::default()
-        });
+        labels.push(tables.label("pattern", verdict.pattern.name()));
     }
     labels
 }
@@ -143,6 +145,22 @@ impl<'a> Tables<'a> {
         self.texts.push(text.to_owned());
         self.known.insert(text.to_owned(), number);
         number
+    }
+
+    fn label(&mut self, key: &str, value: &str) -> Label {
+        Label {
+            key: self.text(key),
+            str: self.text(value),
+            ..Label::default()
+        }
+    }
+
+    fn number(&mut self, key: &str, value: u32) -> Label {
+        Label {
+            key: self.text(key),
+            num: value.into(),
+            ..Label::default()
+        }
     }
 
     /// Innermost first, as pprof wants them. A stack without frames gets one that says so.

@@ -8,7 +8,7 @@ use prost::Message as _;
 use super::{profile::Profile, *};
 use crate::{
     aggregate::Site,
-    profile::{Change, Counters, Interval, Metered, ProcessKey},
+    profile::{Change, Counters, Interval, Metered, ProcessKey, ThreadName, ThreadUse},
     report::sample::Sample,
 };
 
@@ -98,8 +98,21 @@ fn profiles_of_speedscope_add_up_and_name_only_frames_that_there_are() {
 }
 
 #[test]
-fn samples_of_pprof_add_up_and_carry_pid_and_pattern() {
-    let sample = measured();
+fn samples_of_pprof_add_up_and_carry_pid_pattern_and_thread() {
+    let mut sample = measured();
+    let stack = sample.findings.sites[0].stack;
+    let seen = |tid, seen| ThreadUse {
+        process: ProcessKey(0),
+        stack,
+        tid,
+        seen,
+    };
+    sample.recorded.threads.uses = vec![seen(4711, 3), seen(4712, 1)];
+    sample.recorded.threads.names = vec![ThreadName {
+        process: ProcessKey(0),
+        tid: 4712,
+        name: "pool-1".to_owned(),
+    }];
     let subject = sample.subject();
     let written = pprof(&subject, &everything(), Metric::Allocated).unwrap();
     let mut bytes = Vec::new();
@@ -118,9 +131,18 @@ fn samples_of_pprof_add_up_and_carry_pid_and_pattern() {
     for sample in &profile.sample {
         assert!(sample.location_id.iter().all(|id| locations.contains(id)));
         let keys: Vec<&str> = sample.label.iter().map(|label| text(label.key)).collect();
-        assert_eq!(keys, ["pid", "pattern"]);
+        assert!(["pid", "pattern", "tid", "thread"].starts_with(&keys) && keys.len() >= 2);
         assert!(sample.label[0].num > 0 && !text(sample.label[1].str).is_empty());
     }
+    let divided: Vec<_> = (profile.sample.iter())
+        .filter(|sample| sample.label.len() > 2)
+        .map(|sample| (sample.label[2].num, sample.label.get(3), sample.value[1]))
+        .collect();
+    let [(4711, None, most), (4712, Some(name), least)] = divided[..] else {
+        panic!("{divided:?}");
+    };
+    assert_eq!(text(name.str), "pool-1");
+    assert!((3 * least..3 * least + 4).contains(&most), "{most} {least}");
     for location in &profile.location {
         let function = usize::try_from(location.line[0].function_id).unwrap() - 1;
         assert!(!text(profile.function[function].name).is_empty());

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use self::files::{Folders, keeps_its_name, parts};
 use crate::{
     compare::{Comparison, LineChange, Role, plain_command},
-    profile::{Facts, Frame, Interval, ProcessRecord, Recorded},
+    profile::{Facts, Frame, Interval, ProcessRecord, Recorded, Threads},
     units::Pid,
 };
 
@@ -57,6 +57,7 @@ pub struct Redactor {
     codes: Numbers,
     commands: Numbers,
     groups: Numbers,
+    threads: Numbers,
 }
 
 impl Redactor {
@@ -70,6 +71,7 @@ impl Redactor {
             codes: Numbers::of("code"),
             commands: Numbers::of("command"),
             groups: Numbers::of("group"),
+            threads: Numbers::of("thread"),
         }
     }
 
@@ -83,6 +85,7 @@ impl Redactor {
             stacks,
             intervals,
             survivors,
+            threads,
         } = recorded;
         let stacks = stacks.map_frames(|frame| self.frame(frame));
         let processes: Vec<ProcessRecord> =
@@ -94,6 +97,7 @@ impl Redactor {
             // The rest is numbers, and names of heaptide's own.
             intervals: intervals.into_iter().map(|it| self.interval(it)).collect(),
             survivors,
+            threads: self.threads(threads),
         }
     }
 
@@ -267,6 +271,15 @@ impl Redactor {
             }
         }
         interval
+    }
+
+    fn threads(&mut self, mut threads: Threads) -> Threads {
+        if self.level == Redaction::Names {
+            for thread in &mut threads.names {
+                thread.name = self.threads.name(&thread.name);
+            }
+        }
+        threads
     }
 
     fn line(&mut self, line: LineChange) -> LineChange {
