@@ -1,5 +1,6 @@
-"""Makes objects and drops them, first at a low rate and then at a high one, in some threads."""
+"""Makes objects and drops them, at a low rate or at a high one, in threads or in processes."""
 
+import os
 import threading
 import time
 from itertools import repeat
@@ -32,4 +33,17 @@ def work(threads, low, high):
         worker.join()
 
 
-take_orders(work=work)
+def fork(workers, seconds):
+    """Forks processes that work for so many seconds at a high rate."""
+    pids = []
+    for _ in range(int(workers)):
+        pids.append(os.fork())
+        if pids[-1] == 0:
+            spin(float(seconds), 100)
+            os._exit(0)
+    for pid in pids:
+        os.waitpid(pid, 0)
+    return pids
+
+
+take_orders(work=work, fork=fork)

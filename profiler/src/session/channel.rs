@@ -26,6 +26,8 @@ pub(super) struct Channel {
     opening: Option<Opening>,
     /// Whether the probes were taken away though their time was not over.
     is_interrupted: bool,
+    /// What happened while others had their turn.
+    postponed: Passed,
 }
 
 /// What came of looking after channels.
@@ -74,6 +76,7 @@ impl Channel {
             throttle: Throttle::new(limit, timing),
             opening: None,
             is_interrupted: false,
+            postponed: Passed::default(),
         }
     }
 
@@ -89,9 +92,10 @@ impl Channel {
         &mut self,
         probe: &mut Probe,
         target: (Pid, &Plan),
-        (now, passed): (Duration, Passed),
+        (now, mut passed): (Duration, Passed),
         clock: Clock,
     ) -> Outcome {
+        passed += std::mem::take(&mut self.postponed);
         match self.throttle.observe(now, passed) {
             Order::Close { correction } => {
                 self.is_interrupted = false;
@@ -151,6 +155,11 @@ impl Channel {
         outcome
     }
 
+    /// It is the turn of others to open a window; so much has passed meanwhile.
+    pub(super) fn postpone(&mut self, passed: Passed) {
+        self.postponed += passed;
+    }
+
     /// The probes have just been opened; so much has passed meanwhile.
     pub(super) fn opened(&mut self, now: Duration, passed: Passed) {
         self.throttle.opened(now, passed);
@@ -171,6 +180,12 @@ impl Channel {
     /// Whether its probes are open, or were told to open.
     pub(super) const fn is_open(&self) -> bool {
         self.throttle.is_open()
+    }
+
+    /// Whether its probes are in place for a limited time.
+    pub(super) fn has_window(&self) -> bool {
+        let has_end = self.opening.is_some_and(|it| it.length.is_some());
+        has_end && self.is_open() && self.has_probes()
     }
 
     /// Whether its probes are in place.

@@ -53,6 +53,7 @@ pub(super) struct Followed {
     objects: Channel,
     /// Whether no probe may be opened that is hit very often.
     is_held_back: bool,
+    awaits_turn: bool,
     gauge: Gauge,
     ledger: CostLedger,
     self_test: SelfTest,
@@ -112,6 +113,7 @@ impl Followed {
             objects: Channel::new(SiteClass::Objects, limits.objects, limits.timing)
                 .expecting_many_hits(),
             is_held_back: false,
+            awaits_turn: false,
             gauge: Gauge::default(),
             ledger: CostLedger::default(),
             self_test: SelfTest::default(),
@@ -237,6 +239,10 @@ impl Followed {
             if self.is_held_back && channel.has_many_hits() && !channel.is_open() {
                 continue;
             }
+            if self.awaits_turn && channel.has_many_hits() && !channel.is_open() {
+                channel.postpone(passed);
+                continue;
+            }
             if just_opened.contains(&channel.class()) {
                 channel.opened(now, passed);
             } else {
@@ -298,6 +304,16 @@ impl Followed {
     /// be taken in.
     pub(super) const fn hold_back(&mut self, is_behind: bool) {
         self.is_held_back = is_behind;
+    }
+
+    /// Whether others have their windows just now, so that this process waits with its own.
+    pub(super) const fn let_others_go_first(&mut self, awaits_turn: bool) {
+        self.awaits_turn = awaits_turn;
+    }
+
+    /// Whether it has a window now in which its small objects are seen.
+    pub(super) fn has_window(&self) -> bool {
+        self.objects.has_window()
     }
 
     /// What the probes show comes faster than it can be taken in: from now on they show less.

@@ -16,11 +16,13 @@ mod launch;
 mod limits;
 mod naming;
 mod notes;
+mod observer;
 mod options;
 mod pace;
 mod recorder;
 mod self_test;
 mod signals;
+mod threads;
 mod tracker;
 mod traffic;
 mod urgency;
@@ -29,8 +31,9 @@ pub use cost::{CostModel, Costs};
 pub use doctor::examine;
 pub use error::SessionError;
 pub use launch::{HANDSHAKE_VERB, become_command};
+pub use observer::{Ending, Finished, Observer, Progress};
 pub use options::{Options, Target};
-pub use recorder::{Ending, Finished, Observer, Progress, record};
+pub use recorder::record;
 
 use crate::{process::image, units::Pid};
 

@@ -2,7 +2,6 @@
 
 use std::{
     os::fd::OwnedFd,
-    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -15,9 +14,19 @@ use tokio::{
 };
 
 use super::{
-    Options, SessionError, Target, clock::Clock, cost::CostModel, exact, launch::Launched,
-    naming::TargetName, notes::sampling_notes, own_file_offset, signals::Signals, tracker::Tracker,
-    traffic, urgency::Urgency,
+    Options, SessionError, Target,
+    clock::Clock,
+    cost::CostModel,
+    exact,
+    launch::Launched,
+    naming::TargetName,
+    notes::sampling_notes,
+    observer::{Ending, Finished, Observer, Progress},
+    own_file_offset,
+    signals::Signals,
+    tracker::Tracker,
+    traffic,
+    urgency::Urgency,
 };
 use crate::{
     probe::{Links, LoadOptions, Probe, calibrate},
@@ -55,55 +64,6 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// How many intervals wait for a full disk to have room again.
 const MAX_BACKLOG: usize = 60;
-
-/// Why a recording ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Ending {
-    /// Its time was over.
-    Duration,
-    /// The user asked for it.
-    Interrupted,
-    /// The last target ended.
-    TargetEnded,
-}
-
-/// What a recording is like while it goes on.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress {
-    /// For how long it has been going on.
-    pub elapsed: Duration,
-    /// How many processes are followed.
-    pub processes: usize,
-    /// Their resident bytes.
-    pub rss: u64,
-    /// How many observations are missing so far.
-    pub missing: u64,
-}
-
-/// Whoever wants to know how it goes.
-pub trait Observer {
-    /// Everything is in place; the recording goes here.
-    fn started(&mut self, path: &std::path::Path, duration: Option<Duration>);
-    /// A second has passed.
-    fn progressed(&mut self, progress: Progress);
-    /// Something a person should know at once.
-    fn warned(&mut self, message: &str);
-    /// The recording is over, and its results come next.
-    fn ended(&mut self);
-}
-
-/// A recording that was made.
-#[derive(Debug)]
-pub struct Finished {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Why it ended.
-    pub ending: Ending,
-    /// The exit status of a launched command.
-    pub status: Option<std::process::ExitStatus>,
-    /// Why the file is not complete, if it is not.
-    pub incomplete: Option<RecordingError>,
-}
 
 /// Makes a recording. `write_results` runs when the file is complete and the probes are still in
 /// place, because taking them away may take a while.
@@ -222,6 +182,7 @@ impl Recorder {
             }
         };
         if options.exact {
+            tracker.open_first_probes(clock.now());
             observer.warned(&exact::preview(&mut tracker, clock).await);
         }
         Ok(Self {
@@ -259,6 +220,7 @@ impl Recorder {
         let mut ring = unsafe { AsyncFd::register(ring) }.map_err(|error| runtime(error.into()))?;
         let mut intervals = ticker(INTERVAL);
         self.record_interval(observer, Round::First);
+        self.tracker.open_first_probes(self.clock.now());
         // Whoever waits for this word finds what there was before it in the first interval.
         observer.started(self.writer.path(), options.duration);
         if let Some(launched) = &mut self.launched {
@@ -365,11 +327,15 @@ impl Recorder {
         if round != Round::First {
             self.drain_all();
             self.tracker.look_into_heaps();
+            self.drain();
         }
         let mut interval = self.tracker.books.take_interval(self.interval_start, now);
         interval.censuses = self.tracker.census(now, round == Round::Last);
+        // All of that takes a while, in which probes may have to close.
+        self.drain();
         self.tracker
             .look_for_causes(&mut interval, round == Round::Last);
+        self.drain();
         interval.cgroups = self.tracker.cgroups(now);
         interval.lifecycles = self.tracker.take_lifecycles();
         interval.losses = self.new_losses();
@@ -431,11 +397,11 @@ impl Recorder {
         if self.facts.complete {
             self.facts.duration = self.interval_start;
         }
-        let survivors = self.tracker.books.survivors(self.interval_start);
+        let (survivors, threads) = self.tracker.remains(self.interval_start);
         self.facts.notes.append(&mut self.tracker.notes);
         self.facts.notes.extend(sampling_notes(&self.tracker));
         let path = self.writer.path().to_path_buf();
-        let incomplete = match self.writer.finish(&self.facts, &survivors) {
+        let incomplete = match self.writer.finish(&self.facts, &survivors, &threads) {
             Err(error @ RecordingError::StillRead { .. }) => {
                 observer.warned(&error.to_string());
                 None
@@ -462,6 +428,7 @@ impl Recorder {
 fn begin(tracker: &mut Tracker, target: &Target) -> Result<Option<Launched>, SessionError> {
     match target {
         Target::Attach { pids } => {
+            tracker.hold_first_probes();
             for pid in pids {
                 tracker.attach(*pid)?;
             }

@@ -238,7 +238,22 @@ impl Tracker {
         if let Some(followed) = self.followed.get_mut(&pid) {
             followed.plan = Some(plan);
         }
-        self.pay_for(pid, now);
+        if !self.holds_probes {
+            self.pay_for(pid, now);
+        }
+    }
+
+    /// From now on no probes are opened: others have to be found first, and nobody would close them
+    /// when they have cost too much.
+    pub(in crate::session) const fn hold_first_probes(&mut self) {
+        self.holds_probes = true;
+    }
+
+    /// All processes are found: opens the probes that waited for that.
+    pub(in crate::session) fn open_first_probes(&mut self, now: Duration) {
+        if std::mem::take(&mut self.holds_probes) {
+            self.pay(now, false);
+        }
     }
 
     /// Measures what a command does before its Python can be seen. The kernel half does so since
@@ -311,8 +326,5 @@ impl Tracker {
 /// Where the heap of a process ends now, as far as its mappings tell.
 pub(super) fn heap_end(pid: Pid) -> Option<u64> {
     let mappings = process::maps::read(pid).ok()?;
-    let heap = mappings
-        .iter()
-        .find(|mapping| mapping.kind == process::maps::MappingKind::Heap)?;
-    Some(heap.end)
+    Some(process::maps::heap(&mappings)?.end)
 }

@@ -21,6 +21,7 @@ use super::{
     cost::CostModel,
     followed::Followed,
     limits::Limits,
+    threads::ThreadWatch,
     traffic::Sight,
 };
 use crate::{
@@ -31,10 +32,16 @@ use crate::{
         identity::Identity,
         memory::Memory,
     },
-    profile::{CgroupCensus, Interval, Lifecycle, LifecycleKind, Losses, ProcessRecord},
+    profile::{
+        CgroupCensus, Interval, Lifecycle, LifecycleKind, Losses, ProcessRecord, Survivor, Threads,
+    },
     source::{Event, Planner, SiteClass, Translator, What},
     units::Pid,
 };
+
+/// Of so many processes only one is slowed down by a window at a time, so that a service does not
+/// answer slowly as a whole. More at once would wait for one another for too long.
+const PROCESSES_IN_TURN: usize = 8;
 
 /// How long it may take in one round to look for causes, and in the last one.
 const LOOKS: Duration = Duration::from_millis(250);
@@ -48,6 +55,7 @@ pub(super) struct Tracker {
     pub(super) records: Vec<ProcessRecord>,
     pub(super) losses: Losses,
     pub(super) notes: Vec<String>,
+    threads: ThreadWatch,
     lifecycles: Vec<Lifecycle>,
     planner: Planner,
     followed: HashMap<Pid, Followed>,
@@ -58,6 +66,7 @@ pub(super) struct Tracker {
     cgroups: CgroupWatch,
     children: bool,
     is_exact: bool,
+    holds_probes: bool,
     return_probes_are_safe: Option<bool>,
     clock: Clock,
     legacy: Legacy,
@@ -92,6 +101,7 @@ impl Tracker {
             records: Vec::new(),
             losses: Losses::default(),
             notes: Vec::new(),
+            threads: ThreadWatch::default(),
             lifecycles: Vec::new(),
             planner,
             followed: HashMap::new(),
@@ -102,6 +112,7 @@ impl Tracker {
             cgroups: CgroupWatch::new(),
             children: options.children,
             is_exact: options.exact,
+            holds_probes: false,
             return_probes_are_safe: None,
             clock,
             legacy: Legacy::default(),
@@ -167,6 +178,10 @@ impl Tracker {
                 }
                 if let Some(mut event) = self.translator.translate(record, time) {
                     self.find_cause(record.pid, &mut event);
+                    if let Some(stack) = event.what.stack() {
+                        let thread = (record.pid, record.tid);
+                        self.threads.saw(event.process, stack, thread);
+                    }
                     self.books.apply(&event);
                 }
             }
@@ -290,10 +305,16 @@ impl Tracker {
     /// Books costs, and opens or closes probes so that they stay within their limits. Whether more
     /// has come than could be taken in yet.
     pub(super) fn pay(&mut self, now: Duration, is_behind: bool) {
+        if self.holds_probes {
+            return;
+        }
         let pids: Vec<Pid> = self.followed.keys().copied().collect();
+        let places = 1 + pids.len() / PROCESSES_IN_TURN;
         for pid in pids {
+            let windows = self.followed.values().filter(|it| it.has_window()).count();
             if let Some(followed) = self.followed.get_mut(&pid) {
                 followed.hold_back(is_behind && !self.is_exact);
+                followed.let_others_go_first(windows >= places);
             }
             self.pay_for(pid, now);
         }
@@ -350,6 +371,11 @@ impl Tracker {
                     .bury_blocks(followed.key, |blocks| dead_blocks(&plan.memory, blocks));
             }
         }
+    }
+
+    /// What is still held, and which threads were seen.
+    pub(super) fn remains(&mut self, end: Duration) -> (Vec<Survivor>, Threads) {
+        (self.books.survivors(end), self.threads.threads())
     }
 
     /// How large the processes are.
