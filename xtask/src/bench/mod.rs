@@ -37,6 +37,12 @@ enum Bench {
         #[arg(required = true)]
         pythons: Vec<PathBuf>,
     },
+    /// What a probe of small objects costs each time, with a stack of 20 frames; as root
+    Handler {
+        /// Interpreters
+        #[arg(required = true)]
+        pythons: Vec<PathBuf>,
+    },
     /// What is said of small objects, against what programs count themselves; as root
     Accuracy {
         /// Interpreters
@@ -61,9 +67,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Bench::Report => report(),
         Bench::Compare { python } => drive("compare.py", &[], std::slice::from_ref(python)),
         Bench::Overhead { pythons } => overhead(pythons),
+        Bench::Handler { pythons } => drive("handler.py", &[], pythons),
         Bench::Growth(options) => growth::run(options),
         Bench::Accuracy { pythons } => drive("accuracy.py", &[], pythons),
     }
+}
+
+/// Builds what is measured, and returns the folder. The same for all benchmarks: with other targets
+/// libraries have other features, and everything is compiled again.
+fn build() -> Result<PathBuf> {
+    Tool::cargo("build")?
+        .args(["--quiet", "--release", "--package", "profiler"])
+        .args(["--bins", "--examples"])
+        .run()?;
+    Ok(target().join("release"))
 }
 
 fn overhead(pythons: &[PathBuf]) -> Result<()> {
@@ -86,23 +103,16 @@ fn overhead(pythons: &[PathBuf]) -> Result<()> {
 
 /// Runs a program of docs/benchmarks with heaptide and interpreters; the first one runs it, too.
 fn drive(program: &str, arguments: &[&Path], pythons: &[PathBuf]) -> Result<()> {
-    Tool::cargo("build")?
-        .args(["--quiet", "--release", "--package", "profiler"])
-        .run()?;
     Tool::new(&pythons[0])
         .arg(Path::new("docs/benchmarks").join(program))
-        .arg(target().join("release/heaptide"))
+        .arg(build()?.join("heaptide"))
         .args(arguments)
         .args(pythons)
         .run()
 }
 
 fn report() -> Result<()> {
-    Tool::cargo("build")?
-        .args(["--quiet", "--release", "--package", "profiler"])
-        .args(["--bins", "--examples"])
-        .run()?;
-    let release = target().join("release");
+    let release = build()?;
     let folder = target().join("bench");
     fs::create_dir_all(&folder)?;
     let recordings = ["before", "after"].map(|name| folder.join(name).with_extension("heaptide"));

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use self::run::Scenario;
 use crate::{
-    exec::{Tool, root, say, target},
+    exec::{root, say, target},
     interpreters::services,
 };
 
@@ -44,10 +44,7 @@ pub(super) struct Options {
 pub(super) fn run(options: &Options) -> Result<()> {
     services::make()?;
     let python = services::program().context("the servers were not installed")?;
-    Tool::cargo("build")?
-        .args(["--quiet", "--release", "--package", "profiler"])
-        .run()?;
-    let heaptide = target().join("release/heaptide");
+    let heaptide = super::build()?.join("heaptide");
     let mut scenarios = run::list(&python)?;
     scenarios.retain(|it| is_named(it, &options.scenarios));
     ensure!(!scenarios.is_empty(), "no scenario has such a name");
