@@ -120,9 +120,12 @@ impl Tracker {
     }
 
     fn pay_for(&mut self, pid: Pid, now: Duration) {
+        let windows = self.followed.values().filter(|it| it.has_window()).count();
+        let is_full = windows > self.followed.len() / PROCESSES_IN_TURN;
         let Some(followed) = self.followed.get_mut(&pid) else {
             return;
         };
+        followed.let_others_go_first(is_full);
         let key = followed.key;
         let Outcome {
             shifts,
@@ -309,12 +312,9 @@ impl Tracker {
             return;
         }
         let pids: Vec<Pid> = self.followed.keys().copied().collect();
-        let places = 1 + pids.len() / PROCESSES_IN_TURN;
         for pid in pids {
-            let windows = self.followed.values().filter(|it| it.has_window()).count();
             if let Some(followed) = self.followed.get_mut(&pid) {
                 followed.hold_back(is_behind && !self.is_exact);
-                followed.let_others_go_first(windows >= places);
             }
             self.pay_for(pid, now);
         }
