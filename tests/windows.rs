@@ -33,7 +33,7 @@ fn what_is_seen_in_windows_stands_for_what_they_leave_out() {
     }
 }
 
-/// Windows that are no longer than that come one after another anyway: heaptide waits for their end.
+/// Windows that are no longer come one after another anyway: heaptide waits for their end.
 const BRIEF: Duration = Duration::from_millis(3);
 
 /// A window that the log tells of.

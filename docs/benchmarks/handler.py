@@ -76,12 +76,12 @@ def measure(heaptide, python):
 
 def with_probes(heaptide, target, plain):
     with tempfile.TemporaryDirectory() as folder:
-        command = [heaptide, "attach", str(target.pid), "--exact", "-q", "-o", f"{folder}/x.heaptide"]
-        recorder = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        command = [heaptide, "attach", str(target.pid), "--exact", "-o", f"{folder}/x.heaptide"]
+        recorder = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         try:
-            # Some objects that are not counted show when probes are in place.
-            while not any(program_runs(recorder.pid).values()):
-                per_object(target)
+            # All probes are in place when it says that.
+            while "recording to" not in recorder.stderr.readline():
+                pass
             before = program_runs(recorder.pid)
             end, costs = time.monotonic() + SECONDS, []
             while time.monotonic() < end:
@@ -89,7 +89,7 @@ def with_probes(heaptide, target, plain):
             after = program_runs(recorder.pid)
         finally:
             recorder.terminate()
-            recorder.wait()
+            recorder.communicate()
     # The program that was run most is that of small objects.
     _, runs = max((after[it][1] - before.get(it, (0, 0))[1], it) for it in after)
     nanoseconds, count = (later - earlier for later, earlier in zip(after[runs], before.get(runs, (0, 0))))

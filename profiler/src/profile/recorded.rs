@@ -18,8 +18,7 @@ pub struct Recorded {
     pub intervals: Vec<Interval>,
     /// What was still held at its end, by when it was got; empty if it was not ended in order.
     pub survivors: Vec<Survivor>,
-    /// Which threads were seen at which stacks; empty if nobody asked for it, or it was not ended in
-    /// order.
+    /// Which threads were seen at which stacks; empty if nobody asked, or it did not end in order.
     pub threads: Threads,
 }
 

@@ -274,11 +274,7 @@ impl Planner {
             layout: interpreter.layout,
             ..ProcessConfig::default()
         };
-        debug_assert_ne!(
-            config.layout,
-            InterpreterLayout::default(),
-            "a row was filled in"
-        );
+        debug_assert_ne!(config.layout, InterpreterLayout::default());
         let pools = Pools::find(&interpreter, &library.elf, &memory)
             .ok()
             .map(Rc::new);
