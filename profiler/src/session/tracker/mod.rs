@@ -121,7 +121,7 @@ impl Tracker {
 
     fn pay_for(&mut self, pid: Pid, now: Duration) {
         let windows = self.followed.values().filter(|it| it.has_window()).count();
-        let is_full = windows > self.followed.len() / PROCESSES_IN_TURN;
+        let is_full = windows >= self.followed.len().div_ceil(PROCESSES_IN_TURN);
         let Some(followed) = self.followed.get_mut(&pid) else {
             return;
         };

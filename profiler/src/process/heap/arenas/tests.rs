@@ -9,7 +9,7 @@ use std::{
 use serde::Deserialize;
 
 use super::*;
-use crate::units::Pid;
+use crate::{process::identity::descendants, units::Pid};
 
 /// The Python program beside this file, killed when the test ends.
 struct Program {
@@ -41,9 +41,12 @@ impl Program {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        let started = Pid(child.id());
+        let pid = descendants(started).first().copied().unwrap_or(started);
         Self {
             child,
-            pid: Pid(line.trim_end().parse().unwrap()),
+            pid,
             stdin,
             stdout,
         }
