@@ -45,22 +45,45 @@ struct Seen {
 
 impl Seen {
     /// Reads `… process 7, Objects: Opened(Window { from: 1.5s, until: 1.51s, …`.
-    fn parse(line: &str) -> Option<Self> {
-        let (pid, rest) = line
-            .split_once("process ")?
-            .1
-            .split_once(", Objects: Opened(")?;
-        let time = |name: &str| {
-            let (_, rest) = rest.split_once(&format!("{name}: "))?;
-            duration(rest.split_once(',')?.0)
-        };
-        let seen = Self {
-            pid: pid.parse().ok()?,
-            from: time("from")?,
-            until: time("until")?,
-        };
-        (seen.until > seen.from + BRIEF).then_some(seen)
+    fn opened(line: &str) -> Option<Self> {
+        let (pid, rest) = about(line, "Opened(")?;
+        Some(Self {
+            pid,
+            from: time(rest, "from")?,
+            until: time(rest, "until")?,
+        })
     }
+
+    /// The windows longer than [`BRIEF`] that a log tells of, in the order in which they opened.
+    /// What costs too much is closed early.
+    fn all(log: &str) -> Vec<Self> {
+        let mut seen: Vec<Self> = Vec::new();
+        for line in log.lines() {
+            seen.extend(Self::opened(line));
+            let closed =
+                about(line, "Closed ").and_then(|(pid, rest)| Some((pid, time(rest, "at")?)));
+            if let Some((pid, at)) = closed
+                && let Some(window) = seen.iter_mut().rfind(|window| window.pid == pid)
+            {
+                window.until = window.until.min(at);
+            }
+        }
+        seen.retain(|window| window.until > window.from + BRIEF);
+        seen.sort_by_key(|window| window.from);
+        seen
+    }
+}
+
+/// The process that a line is about, and what follows, if it tells that of its small objects.
+fn about<'a>(line: &'a str, what: &str) -> Option<(u32, &'a str)> {
+    let (pid, rest) = line.split_once("process ")?.1.split_once(", Objects: ")?;
+    Some((pid.parse().ok()?, rest.strip_prefix(what)?))
+}
+
+/// The time of this name in a line.
+fn time(line: &str, name: &str) -> Option<Duration> {
+    let (_, rest) = line.split_once(&format!("{name}: "))?;
+    duration(rest.split_once(',')?.0)
 }
 
 /// A duration as `{:?}` shows it.
@@ -86,13 +109,7 @@ fn workers_take_turns() {
         let heaptide = Heaptide::attach_with(&program, &["-vv", "--max-overhead", "10"]);
         let workers: Vec<u32> = program.ask("fork 4 8");
         let ended = heaptide.stop();
-        let mut seen: Vec<Seen> = ended
-            .output
-            .stderr
-            .lines()
-            .filter_map(Seen::parse)
-            .collect();
-        seen.sort_by_key(|window| window.from);
+        let seen = Seen::all(&ended.output.stderr);
         let mut counts = HashMap::<u32, u32>::new();
         for window in &seen {
             *counts.entry(window.pid).or_default() += 1;
