@@ -327,15 +327,14 @@ impl Recorder {
         if round != Round::First {
             self.drain_all();
             self.tracker.look_into_heaps();
-            self.drain();
+            self.keep_up(round);
         }
         let mut interval = self.tracker.books.take_interval(self.interval_start, now);
         interval.censuses = self.tracker.census(now, round == Round::Last);
-        // All of that takes a while, in which probes may have to close.
-        self.drain();
+        self.keep_up(round);
         self.tracker
             .look_for_causes(&mut interval, round == Round::Last);
-        self.drain();
+        self.keep_up(round);
         interval.cgroups = self.tracker.cgroups(now);
         interval.lifecycles = self.tracker.take_lifecycles();
         interval.losses = self.new_losses();
@@ -350,6 +349,14 @@ impl Recorder {
         self.backlog.push(interval);
         self.write_backlog(observer);
         observer.progressed(progress);
+    }
+
+    /// Looks after probes between the steps of an interval, which take a while. Not at the end: what
+    /// comes after the last interval is in none, so it must not be among what is still held.
+    fn keep_up(&mut self, round: Round) {
+        if round == Round::Regular {
+            self.drain();
+        }
     }
 
     /// What was lost since the last interval: the kernel half counts from its start.
