@@ -351,8 +351,8 @@ impl Recorder {
         observer.progressed(progress);
     }
 
-    /// Looks after probes between the steps of an interval, which take a while. Not at the end: what
-    /// comes after the last interval is in none, so it must not be among what is still held.
+    /// Looks after probes between the steps of an interval, which take a while. Not at the end:
+    /// what comes after the last interval is in none, so it must not be among what is still held.
     fn keep_up(&mut self, round: Round) {
         if round == Round::Regular {
             self.drain();
