@@ -104,11 +104,9 @@ impl Watcher {
     pub(crate) fn missing(&mut self, told: &[u64], rounded: fn(u64) -> u64) -> usize {
         let mut seen = HashMap::<SizeClass, Vec<u64>>::new();
         while let Some(record) = self.probe.next_record() {
-            if let Some(Happening::ObjectTaken { address, size, .. }) =
-                record.map(|record| record.what)
-            {
-                let class = SizeClass::of(size);
-                seen.entry(class).or_default().push(address);
+            if let Some(Happening::ObjectTaken(object)) = record.map(|record| record.what) {
+                let class = SizeClass::of(object.size);
+                seen.entry(class).or_default().push(object.address);
             }
         }
         let mut by_class = BTreeMap::<SizeClass, Vec<u64>>::new();

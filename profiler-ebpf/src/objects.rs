@@ -29,6 +29,8 @@ struct Object {
     size_class: u32,
     /// Bytes, where the allocator has no size classes that have numbers; else zero.
     size: u32,
+    /// How many blocks of its pool are in use, where it has one.
+    pool_count: u32,
 }
 
 /// Pymalloc or mimalloc is about to hand out a block.
@@ -59,6 +61,7 @@ fn popped(pool: u64) -> Option<Object> {
             address: 0,
             size_class: UNKNOWN_SIZE_CLASS,
             size: 0,
+            pool_count: 0,
         });
     };
     let is_head = header.next_pool == pool;
@@ -66,6 +69,7 @@ fn popped(pool: u64) -> Option<Object> {
         address: header.free_block,
         size_class: header.size_class,
         size: 0,
+        pool_count: header.count,
     })
 }
 
@@ -88,6 +92,7 @@ fn first_of_pool(registers: &pt_regs, cookie: PoolCookie) -> Object {
         address,
         size_class,
         size: 0,
+        pool_count: 0,
     }
 }
 
@@ -101,6 +106,7 @@ fn first_of_page(registers: &pt_regs, cookie: PageCookie) -> Option<Object> {
         address,
         size_class: UNKNOWN_SIZE_CLASS,
         size: read_user::<u32>(size_at).unwrap_or(0),
+        pool_count: 0,
     })
 }
 
@@ -112,7 +118,12 @@ fn send(object: &Object, config: &ProcessConfig) {
     } else {
         EventKind::ObjectTaken
     };
-    let mut message = Message::new(kind, object.address, object.size.into());
+    let told = if object.size_class < SIZE_CLASSES {
+        object.pool_count
+    } else {
+        object.size
+    };
+    let mut message = Message::new(kind, object.address, told.into());
     message.detail = object.size_class;
     if is_sampled {
         send_with_stack(&message, config);

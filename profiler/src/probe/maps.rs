@@ -103,14 +103,21 @@ impl Probe {
     pub fn take_losses(&mut self) -> Losses {
         let mut new = Losses::default();
         for loss in Loss::ALL {
-            let Ok(counts) = self.losses.get(&(loss as u32), 0) else {
-                continue;
-            };
-            let total: u64 = counts.iter().sum();
+            let total = self.lost_so_far(loss);
             new.add(loss, total.saturating_sub(self.known_losses.count(loss)));
         }
         self.known_losses.merge(&new);
         new
+    }
+
+    /// How many records found no room in the ring since the kernel half began.
+    pub fn lost_records(&self) -> u64 {
+        self.lost_so_far(Loss::RingFull)
+    }
+
+    fn lost_so_far(&self, loss: Loss) -> u64 {
+        let counts = self.losses.get(&(loss as u32), 0);
+        counts.map_or(0, |counts| counts.iter().sum())
     }
 
     /// Takes the next record out of the ring; `Some(None)` for one that cannot be decoded.

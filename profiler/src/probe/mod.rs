@@ -22,6 +22,6 @@ pub use kernel::read_layout;
 pub use links::{Links, Site, SiteProgram};
 pub use load::{LoadOptions, Probe};
 pub use maps::{ProcessCounters, Runs};
-pub use record::{Happening, RawStack, Record, decode};
+pub use record::{HandedOut, Happening, RawStack, Record, decode};
 pub use seccomp::{TRIAL_VERB, return_probes_are_safe, run_trial};
 pub use throttle::{Busy, Order, Passed, Throttle, Timing, UNLIMITED, Window};

@@ -31,6 +31,19 @@ pub struct RawStack {
     pub end: WalkEnd,
 }
 
+/// A small object that was handed out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HandedOut {
+    /// Zero if it is not known.
+    pub address: u64,
+    /// Bytes; zero if it is not known.
+    pub size: u64,
+    /// How many blocks of its pool are in use, where it is one of a pool.
+    pub pool_count: Option<u32>,
+    /// The stack, if it was drawn.
+    pub stack: Option<RawStack>,
+}
+
 /// What a record reports. Sizes and addresses are in bytes.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the fields say what `EventKind` says of them")]
@@ -51,12 +64,7 @@ pub enum Happening {
         stack: RawStack,
     },
     /// See [`EventKind::ObjectTaken`] and [`EventKind::ObjectSampled`].
-    ObjectTaken {
-        address: u64,
-        /// Zero if it is not known.
-        size: u64,
-        stack: Option<RawStack>,
-    },
+    ObjectTaken(HandedOut),
     /// See [`EventKind::Mapped`].
     Mapped {
         address: u64,
@@ -110,14 +118,18 @@ pub fn decode(bytes: &[u8]) -> Option<Record> {
             size_class: detail,
             stack: stack()?,
         },
-        EventKind::ObjectTaken | EventKind::ObjectSampled => Happening::ObjectTaken {
-            address,
-            size: SizeClass::new(detail).map_or(size, SizeClass::bytes),
-            stack: match kind {
-                EventKind::ObjectSampled => Some(stack()?),
-                _ => None,
-            },
-        },
+        EventKind::ObjectTaken | EventKind::ObjectSampled => {
+            let class = SizeClass::new(detail);
+            Happening::ObjectTaken(HandedOut {
+                address,
+                size: class.map_or(size, SizeClass::bytes),
+                pool_count: class.and_then(|_| u32::try_from(size).ok()),
+                stack: match kind {
+                    EventKind::ObjectSampled => Some(stack()?),
+                    _ => None,
+                },
+            })
+        }
         EventKind::Mapped => Happening::Mapped {
             address,
             size,

@@ -15,11 +15,11 @@ use super::{
     gauge::Gauge,
     limits::Limits,
     pace::Pace,
-    self_test::{self, SelfTest},
+    self_test::{Failure, SelfTest},
     traffic::SocketWatch,
 };
 use crate::{
-    probe::{Busy, Links, Passed, Probe, ProcessCounters, Record},
+    probe::{Busy, HandedOut, Links, Passed, Probe, ProcessCounters, Record},
     process::{
         census::{Figures, processor_time},
         identity::Identity,
@@ -133,6 +133,7 @@ impl Followed {
     pub(super) fn forget_plan(&mut self) {
         self.plan = None;
         self.elders = None;
+        self.self_test = SelfTest::default();
         self.causes = Causes::default();
     }
 
@@ -158,17 +159,14 @@ impl Followed {
             return Outcome::default();
         }
         let pid = self.identity.pid;
-        let mut failed = None;
-        if !self.is_held_back {
-            failed = self.test_probes();
-        }
+        let failed = self.self_test.judge(probe.lost_records());
         let reading = self.read_ahead.take();
         let Some(reading) = reading.or_else(|| Reading::of(pid, probe, now)) else {
             return Outcome::default();
         };
         let mut outcome = self.pay_once(probe, model, (reading, clock), &[]);
-        if let Some(self_test::Outcome::Failed { missed, counted }) = failed {
-            outcome.closed.append(self.fall_back(missed, counted));
+        if let Some(failure) = failed {
+            outcome.closed.append(self.fall_back(failure));
         }
         let opened: Vec<SiteClass> = outcome
             .shifts
@@ -176,9 +174,14 @@ impl Followed {
             .filter(|(_, shift)| matches!(shift, Shift::Opened(_)))
             .map(|(class, _)| *class)
             .collect();
+        for (class, shift) in &outcome.shifts {
+            if let (SiteClass::Objects, Shift::Closed { at, .. }) = (class, shift) {
+                self.self_test.closed(*at);
+            }
+        }
         if opened.contains(&SiteClass::Objects) {
             self.gauge.reset();
-            self.begin_test();
+            self.self_test.opened(clock.now());
         }
         // Opening takes a while, in which the target goes on; that is no part of a window.
         if !opened.is_empty()
@@ -203,10 +206,9 @@ impl Followed {
             return;
         };
         thread::sleep(length);
-        if let Some((pools, memory)) = self.heap_reader() {
-            self.self_test.end(&pools, &memory);
-        }
-        self.read_ahead = Reading::of(self.identity.pid, probe, clock.now());
+        let end = clock.now();
+        self.self_test.closed(end);
+        self.read_ahead = Reading::of(self.identity.pid, probe, end);
         outcome.closed.append(self.objects.take_links_of_window());
     }
 
@@ -252,29 +254,12 @@ impl Followed {
         outcome
     }
 
-    fn begin_test(&mut self) {
-        if let Some((pools, memory)) = self.heap_reader() {
-            self.self_test.begin(&pools, &memory);
-        }
-    }
-
-    /// Goes on with the test of the probes; all that they saw before the last call is known.
-    fn test_probes(&mut self) -> Option<self_test::Outcome> {
-        let outcome = self.self_test.judge();
-        if self.objects.has_probes()
-            && let Some((pools, memory)) = self.heap_reader()
-        {
-            self.self_test.go_on(&pools, &memory);
-        }
-        outcome
-    }
-
     /// Its probes miss small objects: looks at pools instead. Returns the links of the old probes.
-    fn fall_back(&mut self, missed: u64, counted: u64) -> Links {
+    fn fall_back(&mut self, failure: Failure) -> Links {
         let Some(plan) = &mut self.plan else {
             return Links::default();
         };
-        plan.fall_back(missed, counted);
+        plan.fall_back(failure.missed, failure.counted);
         self.objects.take_links()
     }
 
@@ -292,12 +277,15 @@ impl Followed {
     }
 
     /// A probe of small objects was hit.
-    pub(super) fn hit(&mut self, record: &Record, (address, has_stack): (u64, bool)) {
-        let plan = self.plan.as_ref().filter(|plan| plan.mimalloc.is_none());
-        if let Some(pools) = plan.and_then(|plan| plan.pools.as_ref()) {
-            self.self_test.saw(address & !(pools.pool_size() - 1));
+    pub(super) fn hit(&mut self, record: &Record, time: Duration, object: &HandedOut) {
+        let plan = self.plan.as_ref();
+        if let Some(count) = object.pool_count
+            && let Some(pools) = plan.and_then(|plan| plan.pools.as_ref())
+        {
+            let pool = object.address & !(pools.pool_size() - 1);
+            self.self_test.saw(time, pool, count);
         }
-        self.gauge.hit(record.tid, record.time_ns, has_stack);
+        self.gauge.hit(record.tid, record.time_ns, object.stack.is_some());
     }
 
     /// Whether to wait with probes that are hit very often, since more has come already than could

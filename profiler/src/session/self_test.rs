@@ -1,119 +1,128 @@
 //! Whether the probes of small objects see all of them: what they saw against what pools say.
 //!
-//! A pool's header counts the blocks that it has handed out. While probes are open it cannot count
-//! up by more than what they saw handed out of it. So some pools are read at the beginning of
-//! a window and at its end, and compared with what came from them. If probes missed something, the
-//! scan of the code did: what lines retain would be divided wrongly, and nobody would know.
+//! A pool's header counts the blocks that it has handed out and not got back. Each hit tells this
+//! count. From hit to hit it cannot go up by more than what was seen handed out meanwhile. If it
+//! does, there are places where small objects are handed out which the scan of the code did not
+//! find: what lines retain would be divided wrongly, and nobody would know.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
-use crate::{
-    process::memory::Memory,
-    python::pools::{PoolHeader, Pools},
-};
+/// So many pools are watched at a time.
+const POOLS: usize = 1 << 16;
 
-/// So many pools are watched in one window: those that were used last in the one before.
-const POOLS: usize = 256;
-
-/// So many blocks must have been counted up before the test is decided.
+/// By so much must pools have counted up before the test can fail.
 const ENOUGH: u64 = 300;
 
-/// It has failed if more than one in so many was not seen. A look that comes at a bad moment
-/// explains single ones.
+/// When pools have counted up by so much, all kinds of objects were among it.
+const PLENTY: u64 = 100_000;
+
+/// It has failed if more than one in so many was not seen.
 const TOLERATED: u64 = 50;
 
-/// How the test went.
+/// Some places count before their probe, and others after it.
+const SLACK: u64 = 1;
+
+/// The probes do not see what pools hand out: so many blocks of so many came from pools unseen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Outcome {
-    /// The probes see what pools hand out.
-    Passed,
-    /// They do not: so many blocks of so many came from pools unseen.
-    Failed {
-        /// Unseen.
-        missed: u64,
-        /// In all.
-        counted: u64,
-    },
+pub(super) struct Failure {
+    /// Unseen.
+    pub(super) missed: u64,
+    /// In all.
+    pub(super) counted: u64,
 }
 
 /// The test of one process.
 #[derive(Debug, Default)]
 pub(super) struct SelfTest {
-    /// What was handed out of each pool since probes opened.
-    seen: HashMap<u64, u64>,
-    /// Pools to be watched in the next window.
-    candidates: Vec<u64>,
-    before: Vec<(u64, PoolHeader)>,
-    /// The same pools at the end of the window.
-    after: Vec<Option<PoolHeader>>,
+    /// All probes were in place from this time on.
+    from: Duration,
+    /// Until this time.
+    until: Duration,
+    /// The pools that were seen since then.
+    pools: HashMap<u64, Watched>,
+    /// What was seen since it was known last that nothing was lost.
+    pending: Tally,
+    total: Tally,
+    /// So many records were lost by then.
+    lost: u64,
+    is_over: bool,
+}
+
+/// A pool since it was seen first.
+#[derive(Clone, Copy, Debug)]
+struct Watched {
+    /// Its count at the last hit.
+    count: u64,
+    /// The most that it can be, if all that it hands out is seen; less if it gets some back.
+    bound: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
     counted: u64,
     missed: u64,
-    outcome: Option<Outcome>,
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        self.counted += other.counted;
+        self.missed += other.missed;
+    }
 }
 
 impl SelfTest {
-    /// Probes have just opened.
-    pub(super) fn begin(&mut self, pools: &Pools, memory: &Memory) {
-        if self.outcome.is_some() {
+    /// All probes are in place.
+    pub(super) fn opened(&mut self, at: Duration) {
+        self.pools.clear();
+        self.from = at;
+        self.until = Duration::MAX;
+    }
+
+    /// Probes are about to be taken away.
+    pub(super) fn closed(&mut self, at: Duration) {
+        self.until = self.until.min(at);
+    }
+
+    /// A block was handed out of a pool that had handed out so many.
+    pub(super) fn saw(&mut self, time: Duration, pool: u64, count: u32) {
+        if self.is_over || !(self.from..=self.until).contains(&time) {
             return;
         }
-        self.candidates = (self.seen.drain().map(|(pool, _)| pool).take(POOLS)).collect();
-        self.candidates.sort_unstable();
-        let headers = pools.read_pool_headers(memory, &self.candidates);
-        let known = self.candidates.iter().zip(headers);
-        self.before = known
-            .filter_map(|(pool, header)| Some((*pool, header?)))
-            .collect();
-        self.after.clear();
+        let count = u64::from(count);
+        let Some(watched) = self.pools.get_mut(&pool) else {
+            if self.pools.len() < POOLS {
+                let bound = count + 1 + SLACK;
+                self.pools.insert(pool, Watched { count, bound });
+            }
+            return;
+        };
+        self.pending.counted += count.saturating_sub(watched.count);
+        self.pending.missed += count.saturating_sub(watched.bound);
+        // What was missed is not missed again.
+        let known = watched.bound.max(count).min(count + SLACK);
+        *watched = Watched {
+            count,
+            bound: known + 1,
+        };
     }
 
-    /// Probes are about to be taken away; what they saw up to now need not be taken in yet.
-    pub(super) fn end(&mut self, pools: &Pools, memory: &Memory) {
-        if self.outcome.is_none() && self.after.is_empty() {
-            let watched: Vec<u64> = self.before.iter().map(|(pool, _)| *pool).collect();
-            self.after = pools.read_pool_headers(memory, &watched);
-        }
-    }
-
-    /// Probes stay open: reads the pools that are watched, or begins anew.
-    pub(super) fn go_on(&mut self, pools: &Pools, memory: &Memory) {
-        if self.before.is_empty() {
-            self.begin(pools, memory);
+    /// So many records were lost up to now. Says that the test has failed, once.
+    pub(super) fn judge(&mut self, lost: u64) -> Option<Failure> {
+        let pending = std::mem::take(&mut self.pending);
+        if lost == self.lost {
+            self.total.add(pending);
         } else {
-            self.end(pools, memory);
+            self.lost = lost;
+            self.pools.clear();
         }
-    }
-
-    /// A block was handed out of a pool.
-    pub(super) fn saw(&mut self, pool: u64) {
-        if self.outcome.is_none() {
-            *self.seen.entry(pool).or_default() += 1;
-        }
-    }
-
-    /// All that probes saw has been taken in. Says how the test went, once, when that is known.
-    pub(super) fn judge(&mut self) -> Option<Outcome> {
-        if self.outcome.is_some() {
+        let Tally { counted, missed } = self.total;
+        let has_failed = counted >= ENOUGH && missed.saturating_mul(TOLERATED) > counted;
+        if self.is_over || !(has_failed || counted >= PLENTY) {
             return None;
         }
-        for ((pool, before), after) in self.before.drain(..).zip(self.after.drain(..)) {
-            let Some(after) = after.filter(|after| after.size_class == before.size_class) else {
-                continue;
-            };
-            let counted = u64::from(after.count.saturating_sub(before.count));
-            let seen = self.seen.get(&pool).copied().unwrap_or_default();
-            self.counted += counted;
-            self.missed += counted.saturating_sub(seen);
-        }
-        if self.counted >= ENOUGH {
-            let (missed, counted) = (self.missed, self.counted);
-            self.outcome = Some(if missed.saturating_mul(TOLERATED) > counted {
-                Outcome::Failed { missed, counted }
-            } else {
-                Outcome::Passed
-            });
-        }
-        self.outcome
+        self.is_over = true;
+        self.pools = HashMap::new();
+        has_failed.then_some(Failure { missed, counted })
     }
 }
 
@@ -121,59 +130,81 @@ impl SelfTest {
 mod tests {
     use super::*;
 
-    const HEADER: PoolHeader = PoolHeader {
-        count: 10,
-        size_class: 3,
-    };
-
-    /// Windows in which each of two pools hands out ten blocks more, of which probes see `seen`.
-    fn windows(count: u32, seen: u64) -> Option<Outcome> {
+    fn open() -> SelfTest {
         let mut test = SelfTest::default();
-        let mut outcome = None;
-        for _ in 0..count {
-            test.before = vec![(0x1000, HEADER), (0x2000, HEADER)];
-            let grown = PoolHeader {
-                count: 20,
-                ..HEADER
-            };
-            test.after = vec![Some(grown); 2];
-            test.seen.clear();
-            for pool in [0x1000, 0x2000] {
-                (0..seen).for_each(|_| test.saw(pool));
-            }
-            outcome = outcome.or(test.judge());
+        test.opened(at(0));
+        test
+    }
+
+    fn at(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    /// A pool hands out so many blocks; probes see one of every `of`.
+    fn fill(test: &mut SelfTest, pool: u64, count: u32, of: usize) {
+        for handed_out in (0..count).step_by(of) {
+            test.saw(at(1), pool, handed_out);
         }
-        outcome
     }
 
     #[test]
-    fn probes_that_see_all_or_more_pass() {
-        assert_eq!(windows(14, 10), None);
-        assert_eq!(windows(15, 10), Some(Outcome::Passed));
-        assert_eq!(windows(15, 500), Some(Outcome::Passed));
+    fn probes_that_see_all_do_not_fail() {
+        let mut test = open();
+        for pool in 0..1000 {
+            fill(&mut test, pool, 120, 1);
+            assert_eq!(test.judge(0), None);
+        }
+        assert!(test.is_over);
     }
 
     #[test]
-    fn probes_that_miss_some_fail() {
-        let failed = Outcome::Failed {
-            missed: 30,
-            counted: 300,
-        };
-        assert_eq!(windows(15, 9), Some(failed));
+    fn probes_that_miss_some_fail_once() {
+        let mut test = open();
+        fill(&mut test, 0, 250, 2);
+        assert_eq!(test.judge(0), None, "it is too early to tell");
+        fill(&mut test, 1, 250, 2);
+        let (missed, counted) = (246, 496);
+        assert_eq!(test.judge(0), Some(Failure { missed, counted }));
+        fill(&mut test, 2, 250, 2);
+        assert_eq!(test.judge(0), None);
     }
 
     #[test]
-    fn pools_that_hold_something_else_by_now_tell_nothing() {
-        let mut test = SelfTest {
-            before: vec![(0x1000, HEADER); 2],
-            ..SelfTest::default()
-        };
-        let other = PoolHeader {
-            count: 500,
-            size_class: 4,
-        };
-        test.after = vec![None, Some(other)];
-        assert_eq!(test.judge(), None);
-        assert_eq!((test.counted, test.missed), (0, 0));
+    fn blocks_that_come_back_hide_nothing_that_comes_later() {
+        let mut test = open();
+        fill(&mut test, 0, 400, 1);
+        fill(&mut test, 0, 400, 2);
+        assert!(test.judge(0).is_some());
+    }
+
+    #[test]
+    fn places_that_count_before_their_probe_are_no_failure() {
+        let mut test = open();
+        (0..1000).for_each(|count| test.saw(at(1), 0, count + count % 2));
+        assert_eq!(test.judge(0), None);
+        assert_eq!(test.total.missed, 0);
+    }
+
+    #[test]
+    fn what_was_lost_is_not_held_against_the_probes() {
+        let mut test = open();
+        fill(&mut test, 0, 1000, 2);
+        assert_eq!(test.judge(1), None);
+        test.saw(at(1), 0, 5000);
+        assert_eq!((test.judge(1), test.total.counted), (None, 0));
+    }
+
+    #[test]
+    fn what_happens_between_windows_is_not_expected_to_be_seen() {
+        let mut test = open();
+        test.closed(at(10));
+        // A later end does not reopen it, and neither do records that come late.
+        test.closed(at(30));
+        fill(&mut test, 0, 2, 1);
+        test.saw(at(20), 0, 1000);
+        test.opened(at(40));
+        test.saw(at(39), 0, 2000);
+        test.saw(at(41), 0, 3000);
+        assert_eq!((test.judge(0), test.total.missed), (None, 0));
     }
 }

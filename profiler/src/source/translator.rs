@@ -102,14 +102,10 @@ fn what(happening: &Happening, mut stack: impl FnMut(&RawStack) -> StackId) -> O
             size_class: SizeClass::new(*size_class),
             stack: stack(raw),
         },
-        Happening::ObjectTaken {
-            address,
-            size,
-            stack: raw,
-        } => What::ObjectTaken {
-            address: *address,
-            size: *size,
-            stack: raw.as_ref().map(&mut stack),
+        Happening::ObjectTaken(object) => What::ObjectTaken {
+            address: object.address,
+            size: object.size,
+            stack: object.stack.as_ref().map(&mut stack),
         },
         Happening::Mapped {
             address,

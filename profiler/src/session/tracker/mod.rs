@@ -174,10 +174,10 @@ impl Tracker {
             Happening::Execed => self.execed(record.pid, time),
             Happening::Exited => self.exited(record.pid, time),
             _ => {
-                if let Happening::ObjectTaken { stack, address, .. } = &record.what
+                if let Happening::ObjectTaken(object) = &record.what
                     && let Some(followed) = self.followed.get_mut(&record.pid)
                 {
-                    followed.hit(record, (*address, stack.is_some()));
+                    followed.hit(record, time, object);
                 }
                 if let Some(mut event) = self.translator.translate(record, time) {
                     self.find_cause(record.pid, &mut event);
