@@ -35,9 +35,9 @@ pub enum EventKind {
     Execed = 10,
     /// Plain. The last thread of the process ended.
     Exited = 11,
-    /// Plain. The block at `address`, or zero if that is not known, is handed out: by pymalloc, where
-    /// `detail` is the size class and `size` how many blocks of the pool are in use, or by mimalloc,
-    /// where `size` is in bytes and not zero.
+    /// Plain. The block at `address`, or zero if that is not known, is handed out: by pymalloc,
+    /// where `detail` is the size class and `size` how many blocks of the pool are in use, or by
+    /// mimalloc, where `size` is in bytes and not zero.
     ObjectTaken = 12,
     /// The same with stack.
     ObjectSampled = 13,

@@ -22,6 +22,30 @@ pub trait ReadMemory {
         block: &mut Block<N>,
     ) -> bool;
 
+    /// A frame; `room` is for one that has to be read. Those of most calls lie side by side, so
+    /// that several can be read at once.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "the verifier sees one function, not a call"
+    )]
+    fn frame<'a, const N: usize>(
+        &'a self,
+        address: u64,
+        length: u16,
+        room: &'a mut Block<N>,
+    ) -> Option<&'a Block<N>> {
+        self.read_some_into(address, length, room).then_some(room)
+    }
+
+    /// The fingerprint of a code object, if it was read a moment ago.
+    fn known_fingerprint(&self, _code: u64) -> Option<u32> {
+        None
+    }
+
+    /// Keeps the fingerprint of a code object for a moment, if there is room for it.
+    fn keep_fingerprint(&self, _code: u64, _fingerprint: u32) {}
+
     /// Reads the word at `address`.
     #[inline(always)]
     #[expect(

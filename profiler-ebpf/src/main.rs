@@ -38,6 +38,7 @@ mod memory;
 mod objects;
 mod process;
 mod registers;
+mod scratch;
 mod send;
 mod traffic;
 

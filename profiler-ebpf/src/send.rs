@@ -9,12 +9,13 @@ use profiler_common::{
     config::{ProcessConfig, ThreadSlot},
     event::{EventHeader, EventKind, LongStackEvent, PlainEvent, StackEvent},
     loss::Loss,
-    walk::{Walk, WalkEnd, find_thread_state},
+    walk::{FrameBlock, Walk, WalkEnd, find_thread_state},
 };
 
 use crate::{
     maps::{EVENTS, THREADS, count, kernel},
     memory::{CurrentProcess, current_task, read_kernel},
+    scratch::{self, Memory},
 };
 
 /// What a record says besides where it comes from.
@@ -82,10 +83,26 @@ pub(crate) fn send_with_stack(message: &Message, config: &ProcessConfig) {
     event.size = message.size;
     event.previous = message.previous;
     event.previous_size = message.previous_size;
-    let (frame_count, walk_end) = match begin_walk(config) {
-        Ok(mut walk) => match walk.fill(&CurrentProcess, &config.layout, &mut event.frames) {
+    let Some(mut scratch) = scratch::borrow() else {
+        finish(event, 0, WalkEnd::Unreadable);
+        return entry.submit(flags(Wake::WhenFull));
+    };
+    walk_and_submit(entry, config, scratch.parts(&event.header));
+    scratch.give_back();
+}
+
+#[inline(always)]
+fn walk_and_submit(
+    mut entry: RingBufEntry<StackEvent>,
+    config: &ProcessConfig,
+    (memory, room): (Memory<'_>, &mut FrameBlock),
+) {
+    // SAFETY: as above.
+    let event = unsafe { &mut *entry.as_mut_ptr() };
+    let (frame_count, walk_end) = match begin_walk(config, room) {
+        Ok(mut walk) => match walk.fill(&memory, &config.layout, &mut event.frames) {
             Some(end) => (walk.count(), end),
-            None => return send_long(entry, walk, config),
+            None => return send_long(entry, walk, (&memory, config)),
         },
         Err(end) => (0, end),
     };
@@ -94,9 +111,12 @@ pub(crate) fn send_with_stack(message: &Message, config: &ProcessConfig) {
 }
 
 #[inline(always)]
-fn begin_walk(config: &ProcessConfig) -> Result<Walk, WalkEnd> {
+fn begin_walk<'a>(
+    config: &ProcessConfig,
+    room: &'a mut FrameBlock,
+) -> Result<Walk<'a>, WalkEnd> {
     let state = current_thread_state(config).ok_or(WalkEnd::NoThreadState)?;
-    Walk::begin(&CurrentProcess, &config.layout, state)
+    Walk::begin(&CurrentProcess, &config.layout, state, room)
 }
 
 /// Sends a record whose stack goes on where a short one ends. What was written and walked is kept.
@@ -104,7 +124,11 @@ fn begin_walk(config: &ProcessConfig) -> Result<Walk, WalkEnd> {
 /// The record's place in the ring is further back than that of the short one. Nothing that follows
 /// from it can get in between: the thread goes on when this program has returned.
 #[inline(always)]
-fn send_long(short: RingBufEntry<StackEvent>, mut walk: Walk, config: &ProcessConfig) {
+fn send_long(
+    short: RingBufEntry<StackEvent>,
+    mut walk: Walk<'_>,
+    (memory, config): (&Memory<'_>, &ProcessConfig),
+) {
     let Some(mut entry) = EVENTS.reserve::<LongStackEvent>(0) else {
         short.discard(u64::from(BPF_RB_NO_WAKEUP));
         count(Loss::RingFull);
@@ -116,8 +140,8 @@ fn send_long(short: RingBufEntry<StackEvent>, mut walk: Walk, config: &ProcessCo
     event.start = unsafe { short.assume_init_read() };
     short.discard(u64::from(BPF_RB_NO_WAKEUP));
     let end = walk
-        .fill(&CurrentProcess, &config.layout, &mut event.more)
-        .unwrap_or_else(|| walk.count_rest(&CurrentProcess, &config.layout));
+        .fill(memory, &config.layout, &mut event.more)
+        .unwrap_or_else(|| walk.count_rest(memory, &config.layout));
     finish(&mut event.start, walk.count(), end);
     entry.submit(flags(Wake::WhenFull));
 }

@@ -146,16 +146,17 @@ pub fn find_thread_state<M: ReadMemory>(
 ///
 /// The loops are bounded by constants, which is what lets the verifier accept them.
 #[derive(Debug)]
-pub struct Walk {
+pub struct Walk<'a> {
     /// The frame that is next; zero behind the outermost one.
     next: u64,
     count: u32,
-    /// One block for all stretches of a walk: the kernel half has a small stack.
-    fields: FrameBlock,
+    /// For a frame; elsewhere, since the kernel half has a small stack.
+    room: &'a mut FrameBlock,
 }
 
-impl Walk {
-    /// A walk that begins at the innermost frame of `thread_state`, or why it ends there.
+impl<'a> Walk<'a> {
+    /// A walk that begins at the innermost frame of `thread_state`, or why it ends there; `room` is
+    /// for frames that have to be read.
     #[inline(always)]
     #[expect(
         clippy::inline_always,
@@ -165,11 +166,12 @@ impl Walk {
         memory: &M,
         layout: &InterpreterLayout,
         thread_state: u64,
+        room: &'a mut FrameBlock,
     ) -> Result<Self, WalkEnd> {
         Ok(Self {
             next: innermost_frame(memory, layout, thread_state).ok_or(WalkEnd::Unreadable)?,
             count: 0,
-            fields: FrameBlock::ZERO,
+            room,
         })
     }
 
@@ -200,13 +202,13 @@ impl Walk {
             if self.next == 0 {
                 return Some(WalkEnd::Complete);
             }
-            if !memory.read_some_into(self.next, layout.frame_bytes, &mut self.fields) {
+            let Some(fields) = memory.frame(self.next, layout.frame_bytes, self.room) else {
                 return Some(WalkEnd::Unreadable);
-            }
-            self.next = self.fields.word(layout.frame_previous);
+            };
+            self.next = fields.word(layout.frame_previous);
             // Every step fills one entry: with a count of its own, the verifier would have to look
             // at each pair of step and count.
-            *place = read_frame(memory, layout, &self.fields);
+            *place = read_frame(memory, layout, fields, self.count == 0);
             self.count += 1;
         }
         (self.next == 0).then_some(WalkEnd::Complete)
@@ -221,13 +223,13 @@ impl Walk {
     )]
     pub fn count_rest<M: ReadMemory>(&mut self, memory: &M, layout: &InterpreterLayout) -> WalkEnd {
         for _ in MAX_FRAMES..MAX_COUNTED_FRAMES {
-            if !memory.read_some_into(self.next, layout.frame_bytes, &mut self.fields) {
+            if !memory.read_some_into(self.next, layout.frame_bytes, self.room) {
                 return WalkEnd::Uncounted;
             }
             // The sign of a difference takes no branch.
-            let owner = u32::from(self.fields.byte(layout.frame_owner));
+            let owner = u32::from(self.room.byte(layout.frame_owner));
             self.count += owner.wrapping_sub(u32::from(layout.shim_owner)) >> 31;
-            self.next = self.fields.word(layout.frame_previous);
+            self.next = self.room.word(layout.frame_previous);
             if self.next == 0 {
                 return WalkEnd::TooDeep;
             }
@@ -245,7 +247,8 @@ pub fn walk_frames<M: ReadMemory>(
     thread_state: u64,
     frames: &mut [RawFrame; MAX_FRAMES],
 ) -> (u32, WalkEnd) {
-    let mut walk = match Walk::begin(memory, layout, thread_state) {
+    let mut room = FrameBlock::ZERO;
+    let mut walk = match Walk::begin(memory, layout, thread_state, &mut room) {
         Ok(walk) => walk,
         Err(end) => return (0, end),
     };
@@ -266,6 +269,7 @@ fn read_frame<M: ReadMemory>(
     memory: &M,
     layout: &InterpreterLayout,
     fields: &FrameBlock,
+    is_innermost: bool,
 ) -> RawFrame {
     let code = fields.word(layout.frame_code) & !u64::from(layout.code_tag);
     if code == 0 || u16::from(fields.byte(layout.frame_owner)) >= layout.shim_owner {
@@ -276,9 +280,23 @@ fn read_frame<M: ReadMemory>(
         .half(layout.frame_instruction)
         .wrapping_sub(bytecode & layout.instruction_address)
         .wrapping_shl(u32::from(layout.instruction_shift));
+    // The innermost frame is the one that goes away first, and its code with it.
+    let known = if is_innermost {
+        None
+    } else {
+        memory.known_fingerprint(code)
+    };
+    let fingerprint = match known {
+        Some(fingerprint) => fingerprint,
+        None => {
+            let fingerprint = read_fingerprint(memory, layout, code);
+            memory.keep_fingerprint(code, fingerprint);
+            fingerprint
+        }
+    };
     RawFrame {
         code,
-        fingerprint: read_fingerprint(memory, layout, code),
+        fingerprint,
         instruction: instruction.cast_signed(),
     }
 }
@@ -298,7 +316,7 @@ const fn low_half(address: u64) -> u32 {
 }
 
 /// The part of a frame that is read at once has room in here.
-type FrameBlock = Block<128>;
+pub type FrameBlock = Block<128>;
 
 /// The part of a code object that holds the numbers of its fingerprint.
 const NUMBER_BYTES: usize = 32;

@@ -9,12 +9,12 @@ use crate::{
     fake::{CFRAME_LAYOUT, FakeFrame, FakeMemory, LAYOUT, UNIT_LAYOUT},
     layout::{InterpreterLayout, NO_SHIMS},
     walk::{
-        MAX_COUNTED_FRAMES, MAX_FRAMES, RawFrame, SHORT_FRAMES, Walk, WalkEnd, fingerprint,
-        read_fingerprint,
+        FrameBlock, MAX_COUNTED_FRAMES, MAX_FRAMES, RawFrame, SHORT_FRAMES, Walk, WalkEnd,
+        fingerprint, read_fingerprint,
     },
 };
 
-const STATE: u64 = 0x1000;
+pub(super) const STATE: u64 = 0x1000;
 const CFRAME: u64 = 0x1800;
 const CODE: u64 = 0xc000;
 
@@ -22,7 +22,7 @@ const CODE: u64 = 0xc000;
 const NUMBERS: [u32; 4] = [2, 1, 3, 40];
 
 /// Where the frame with this number is, counted from the innermost one.
-fn frame_at(number: usize) -> u64 {
+pub(super) fn frame_at(number: usize) -> u64 {
     0x20_0000 + 0x100 * number as u64
 }
 
@@ -70,7 +70,7 @@ fn walk_lone(frame: FakeFrame, layout: &InterpreterLayout) -> RawFrame {
 }
 
 /// Frames of a function called `depth` times over, and what the walk should make of them.
-fn stack(depth: usize) -> (FakeMemory, Vec<RawFrame>) {
+pub(super) fn stack(depth: usize) -> (FakeMemory, Vec<RawFrame>) {
     let mut memory = FakeMemory::default();
     let mut expected = Vec::new();
     for (number, offset) in (0..depth).zip((0..).step_by(2)) {
@@ -305,9 +305,12 @@ fn a_stack_that_just_fits_is_complete() {
 }
 
 /// A walk that has filled in the frames of a short record, and what it said then.
-fn walk_short(memory: &FakeMemory) -> (Walk, Vec<RawFrame>, Option<WalkEnd>) {
+fn walk_short<'a>(
+    memory: &FakeMemory,
+    room: &'a mut FrameBlock,
+) -> (Walk<'a>, Vec<RawFrame>, Option<WalkEnd>) {
     let mut frames = [RawFrame::default(); SHORT_FRAMES];
-    let mut walk = Walk::begin(memory, &LAYOUT, STATE).unwrap();
+    let mut walk = Walk::begin(memory, &LAYOUT, STATE, room).unwrap();
     let end = walk.fill(memory, &LAYOUT, &mut frames);
     let kept = walk.count() as usize;
     (walk, frames[..kept].to_vec(), end)
@@ -322,7 +325,8 @@ fn a_walk_says_whether_there_are_more_frames() {
     ] {
         let (memory, expected) = stack(depth);
         let memory = memory.entry(STATE, frame_at(0));
-        let (_, frames, end) = walk_short(&memory);
+        let mut room = FrameBlock::ZERO;
+        let (_, frames, end) = walk_short(&memory, &mut room);
         assert_eq!((&frames[..], end), (&expected[..kept], expected_end));
     }
 }
@@ -331,7 +335,8 @@ fn a_walk_says_whether_there_are_more_frames() {
 fn a_walk_goes_on_from_where_it_was() {
     let (memory, expected) = stack(MAX_FRAMES);
     let memory = memory.entry(STATE, frame_at(0));
-    let (mut walk, mut frames, _) = walk_short(&memory);
+    let mut room = FrameBlock::ZERO;
+    let (mut walk, mut frames, _) = walk_short(&memory, &mut room);
     let mut more = [RawFrame::default(); MAX_FRAMES - SHORT_FRAMES];
     let end = walk.fill(&memory, &LAYOUT, &mut more);
     frames.extend(more);

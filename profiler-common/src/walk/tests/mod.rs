@@ -2,6 +2,7 @@
 
 mod frames;
 mod hostile;
+mod known;
 mod threads;
 
 use std::vec::Vec;
