@@ -22,30 +22,6 @@ pub trait ReadMemory {
         block: &mut Block<N>,
     ) -> bool;
 
-    /// A frame; `room` is for one that has to be read. Those of most calls lie side by side, so
-    /// that several can be read at once.
-    #[inline(always)]
-    #[expect(
-        clippy::inline_always,
-        reason = "the verifier sees one function, not a call"
-    )]
-    fn frame<'a, const N: usize>(
-        &'a self,
-        address: u64,
-        length: u16,
-        room: &'a mut Block<N>,
-    ) -> Option<&'a Block<N>> {
-        self.read_some_into(address, length, room).then_some(room)
-    }
-
-    /// The fingerprint of a code object, if it was read a moment ago.
-    fn known_fingerprint(&self, _code: u64) -> Option<u32> {
-        None
-    }
-
-    /// Keeps the fingerprint of a code object for a moment, if there is room for it.
-    fn keep_fingerprint(&self, _code: u64, _fingerprint: u32) {}
-
     /// Reads the word at `address`.
     #[inline(always)]
     #[expect(
@@ -130,6 +106,27 @@ impl<const N: usize> Block<N> {
         let offset = opaque(offset) & (N - 1);
         // SAFETY: the mask keeps the byte inside the block.
         unsafe { self.0.as_ptr().add(offset).read() }
+    }
+}
+
+impl Block<8192> {
+    /// What the last bits of an address say that it is in a page at the start of the block: so many
+    /// bytes from there on.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "the verifier sees one function, not a call"
+    )]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "an offset in a page is a small number"
+    )]
+    pub fn part<const N: usize>(&self, address: u64) -> &Block<N> {
+        const { assert!(N <= 4096) };
+        let offset = opaque(address as u16) & (4096 - 8);
+        // SAFETY: the mask keeps the start in the first half of the block, behind which there is
+        // room; block and offset are aligned.
+        unsafe { &*self.0.as_ptr().add(offset).cast() }
     }
 }
 

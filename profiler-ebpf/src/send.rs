@@ -9,13 +9,13 @@ use profiler_common::{
     config::{ProcessConfig, ThreadSlot},
     event::{EventHeader, EventKind, LongStackEvent, PlainEvent, StackEvent},
     loss::Loss,
-    walk::{FrameBlock, Walk, WalkEnd, find_thread_state},
+    walk::{FrameBlock, Looking, Walk, WalkEnd, find_thread_state},
 };
 
 use crate::{
     maps::{EVENTS, THREADS, count, kernel},
     memory::{CurrentProcess, current_task, read_kernel},
-    scratch::{self, Memory},
+    scratch,
 };
 
 /// What a record says besides where it comes from.
@@ -95,14 +95,14 @@ pub(crate) fn send_with_stack(message: &Message, config: &ProcessConfig) {
 fn walk_and_submit(
     mut entry: RingBufEntry<StackEvent>,
     config: &ProcessConfig,
-    (memory, room): (Memory<'_>, &mut FrameBlock),
+    (mut source, room): (Looking<'_, CurrentProcess>, &mut FrameBlock),
 ) {
     // SAFETY: as above.
     let event = unsafe { &mut *entry.as_mut_ptr() };
     let (frame_count, walk_end) = match begin_walk(config, room) {
-        Ok(mut walk) => match walk.fill(&memory, &config.layout, &mut event.frames) {
+        Ok(mut walk) => match walk.fill(&mut source, &config.layout, &mut event.frames) {
             Some(end) => (walk.count(), end),
-            None => return send_long(entry, walk, (&memory, config)),
+            None => return send_long(entry, walk, (source, config)),
         },
         Err(end) => (0, end),
     };
@@ -127,7 +127,7 @@ fn begin_walk<'a>(
 fn send_long(
     short: RingBufEntry<StackEvent>,
     mut walk: Walk<'_>,
-    (memory, config): (&Memory<'_>, &ProcessConfig),
+    (mut source, config): (Looking<'_, CurrentProcess>, &ProcessConfig),
 ) {
     let Some(mut entry) = EVENTS.reserve::<LongStackEvent>(0) else {
         short.discard(u64::from(BPF_RB_NO_WAKEUP));
@@ -140,8 +140,8 @@ fn send_long(
     event.start = unsafe { short.assume_init_read() };
     short.discard(u64::from(BPF_RB_NO_WAKEUP));
     let end = walk
-        .fill(memory, &config.layout, &mut event.more)
-        .unwrap_or_else(|| walk.count_rest(memory, &config.layout));
+        .fill(&mut source, &config.layout, &mut event.more)
+        .unwrap_or_else(|| walk.count_rest(&CurrentProcess, &config.layout));
     finish(&mut event.start, walk.count(), end);
     entry.submit(flags(Wake::WhenFull));
 }

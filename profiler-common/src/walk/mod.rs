@@ -5,8 +5,11 @@ use crate::{
     memory::{Block, ReadMemory},
 };
 
+mod frames;
 #[cfg(test)]
 mod tests;
+
+pub use self::frames::{Frames, Looking, OneByOne, Sight};
 
 /// How many frames a stack keeps; the outermost ones are cut off beyond it.
 pub const MAX_FRAMES: usize = 128;
@@ -185,16 +188,16 @@ impl<'a> Walk<'a> {
         self.count
     }
 
-    /// Fills `frames` with those that come next, and says why it stopped, unless that is because
+    /// Fills `frames` with those that come next out of `source`, and says why it stopped, unless
     /// there are more.
     #[inline(always)]
     #[expect(
         clippy::inline_always,
         reason = "the verifier sees one function, not a call"
     )]
-    pub fn fill<M: ReadMemory, const N: usize>(
+    pub fn fill<F: Frames, const N: usize>(
         &mut self,
-        memory: &M,
+        source: &mut F,
         layout: &InterpreterLayout,
         frames: &mut [RawFrame; N],
     ) -> Option<WalkEnd> {
@@ -202,13 +205,21 @@ impl<'a> Walk<'a> {
             if self.next == 0 {
                 return Some(WalkEnd::Complete);
             }
-            let Some(fields) = memory.frame(self.next, layout.frame_bytes, self.room) else {
+            let Some(fields) = source.frame(self.next, layout.frame_bytes, self.room) else {
                 return Some(WalkEnd::Unreadable);
             };
             self.next = fields.word(layout.frame_previous);
+            let mut frame = read_frame(layout, fields);
+            if frame.code != 0 {
+                frame.fingerprint = if self.count == 0 {
+                    source.fingerprint(layout, frame.code)
+                } else {
+                    source.fingerprint_of_caller(layout, frame.code)
+                };
+            }
             // Every step fills one entry: with a count of its own, the verifier would have to look
             // at each pair of step and count.
-            *place = read_frame(memory, layout, fields, self.count == 0);
+            *place = frame;
             self.count += 1;
         }
         (self.next == 0).then_some(WalkEnd::Complete)
@@ -255,7 +266,7 @@ pub fn walk_frames<M: ReadMemory>(
     let (stretches, _) = frames.as_chunks_mut::<SHORT_FRAMES>();
     let end = stretches
         .iter_mut()
-        .find_map(|stretch| walk.fill(memory, layout, stretch))
+        .find_map(|stretch| walk.fill(&mut OneByOne(memory), layout, stretch))
         .unwrap_or_else(|| walk.count_rest(memory, layout));
     (walk.count(), end)
 }
@@ -265,12 +276,7 @@ pub fn walk_frames<M: ReadMemory>(
     clippy::inline_always,
     reason = "the verifier sees one function, not a call"
 )]
-fn read_frame<M: ReadMemory>(
-    memory: &M,
-    layout: &InterpreterLayout,
-    fields: &FrameBlock,
-    is_innermost: bool,
-) -> RawFrame {
+fn read_frame(layout: &InterpreterLayout, fields: &FrameBlock) -> RawFrame {
     let code = fields.word(layout.frame_code) & !u64::from(layout.code_tag);
     if code == 0 || u16::from(fields.byte(layout.frame_owner)) >= layout.shim_owner {
         return RawFrame::default();
@@ -280,23 +286,9 @@ fn read_frame<M: ReadMemory>(
         .half(layout.frame_instruction)
         .wrapping_sub(bytecode & layout.instruction_address)
         .wrapping_shl(u32::from(layout.instruction_shift));
-    // The innermost frame is the one that goes away first, and its code with it.
-    let known = if is_innermost {
-        None
-    } else {
-        memory.known_fingerprint(code)
-    };
-    let fingerprint = match known {
-        Some(fingerprint) => fingerprint,
-        None => {
-            let fingerprint = read_fingerprint(memory, layout, code);
-            memory.keep_fingerprint(code, fingerprint);
-            fingerprint
-        }
-    };
     RawFrame {
         code,
-        fingerprint,
+        fingerprint: 0,
         instruction: instruction.cast_signed(),
     }
 }

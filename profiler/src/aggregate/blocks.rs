@@ -1,6 +1,6 @@
 //! The live blocks of one process that are followed one by one.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use crate::profile::StackId;
 
@@ -33,7 +33,7 @@ impl LiveBlocks {
     /// An empty table for at most `capacity` blocks.
     pub(super) fn new(capacity: usize) -> Self {
         Self {
-            blocks: HashMap::new(),
+            blocks: HashMap::default(),
             capacity,
         }
     }

@@ -4,7 +4,9 @@
 //! out again, or when a look from outside finds it given back or something else in its place. New
 //! objects are looked at soon, because most die young; those that stay, ever more rarely.
 
-use std::{collections::HashMap, ops::Range, time::Duration};
+use std::{ops::Range, time::Duration};
+
+use foldhash::HashMap;
 
 use profiler_common::sampling::PROBABILITIES;
 

@@ -5,7 +5,9 @@
 //! does, there are places where small objects are handed out which the scan of the code did not
 //! find: what lines retain would be divided wrongly, and nobody would know.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
+
+use foldhash::HashMap;
 
 /// So many pools are watched at a time.
 const POOLS: usize = 1 << 16;
@@ -121,7 +123,7 @@ impl SelfTest {
             return None;
         }
         self.is_over = true;
-        self.pools = HashMap::new();
+        self.pools = HashMap::default();
         has_failed.then_some(Failure { missed, counted })
     }
 }

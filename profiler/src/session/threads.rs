@@ -1,6 +1,8 @@
 //! Which threads are seen at which stacks, while recording.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use foldhash::HashMap;
 
 use crate::{
     process::identity::thread_name,

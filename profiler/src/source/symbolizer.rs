@@ -1,10 +1,8 @@
 //! Names for raw frames: code objects are read from the target once each, while they live.
 
-use std::{
-    collections::{HashMap, HashSet},
-    rc::Rc,
-};
+use std::{collections::HashSet, rc::Rc};
 
+use foldhash::HashMap;
 use profiler_common::{
     loss::Loss,
     walk::{RawFrame, WalkEnd},

@@ -9,8 +9,8 @@ use crate::{
     fake::{CFRAME_LAYOUT, FakeFrame, FakeMemory, LAYOUT, UNIT_LAYOUT},
     layout::{InterpreterLayout, NO_SHIMS},
     walk::{
-        FrameBlock, MAX_COUNTED_FRAMES, MAX_FRAMES, RawFrame, SHORT_FRAMES, Walk, WalkEnd,
-        fingerprint, read_fingerprint,
+        FrameBlock, MAX_COUNTED_FRAMES, MAX_FRAMES, OneByOne, RawFrame, SHORT_FRAMES, Walk,
+        WalkEnd, fingerprint, read_fingerprint,
     },
 };
 
@@ -311,7 +311,7 @@ fn walk_short<'a>(
 ) -> (Walk<'a>, Vec<RawFrame>, Option<WalkEnd>) {
     let mut frames = [RawFrame::default(); SHORT_FRAMES];
     let mut walk = Walk::begin(memory, &LAYOUT, STATE, room).unwrap();
-    let end = walk.fill(memory, &LAYOUT, &mut frames);
+    let end = walk.fill(&mut OneByOne(memory), &LAYOUT, &mut frames);
     let kept = walk.count() as usize;
     (walk, frames[..kept].to_vec(), end)
 }
@@ -338,7 +338,7 @@ fn a_walk_goes_on_from_where_it_was() {
     let mut room = FrameBlock::ZERO;
     let (mut walk, mut frames, _) = walk_short(&memory, &mut room);
     let mut more = [RawFrame::default(); MAX_FRAMES - SHORT_FRAMES];
-    let end = walk.fill(&memory, &LAYOUT, &mut more);
+    let end = walk.fill(&mut OneByOne(&memory), &LAYOUT, &mut more);
     frames.extend(more);
     assert_eq!((frames, end), (expected, Some(WalkEnd::Complete)));
     assert_eq!(walk.count() as usize, MAX_FRAMES);

@@ -2,7 +2,7 @@
 
 mod frames;
 mod hostile;
-mod known;
+mod looking;
 mod threads;
 
 use std::vec::Vec;

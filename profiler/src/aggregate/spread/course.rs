@@ -2,13 +2,19 @@
 
 use std::time::Duration;
 
-use crate::aggregate::{estimate::as_float, selection::Part, series::Series};
+use crate::aggregate::{estimate::as_float, selection::Part};
 
 /// More slices than this tell little more.
 const MOST: u32 = 32;
 
 /// With so many, pairs of them are looked at, too; then their number is even.
 const PAIRED: f64 = 8.0;
+
+/// A turn has so long a time on either side, as a part of the recording.
+const LASTING: usize = 6;
+
+/// A turn stands out if its squared difference is so many times the mean of the others.
+const STANDING_OUT: f64 = 16.0;
 
 /// Times of survivors are known to within this, or to this part of the recording.
 const GRAIN: Duration = Duration::from_secs(1);
@@ -129,17 +135,19 @@ impl Course {
     /// One standard deviation of the sum, as neighbouring slices differ, and pairs of them,
     /// since what goes up and down slowly differs less from one slice to the next.
     pub(super) fn scatter(&self, slices: Slices) -> f64 {
-        let last = slices.count - 1;
-        let (mut single, mut pairs) = (Series::new(slices.count), Series::new(slices.count / 2));
+        if self.0.is_empty() {
+            return 0.0;
+        }
+        let mut values = vec![0.0; slices.count as usize];
         for (slice, value) in &self.0 {
-            let slice = (*slice).min(last);
-            single.add(slice, *value);
-            pairs.add(slice / 2, *value);
+            let slice = (*slice).min(slices.count - 1);
+            values[slice as usize] += value;
         }
         if f64::from(slices.count) < PAIRED {
-            return single.variance().sqrt();
+            return variance(&values).sqrt();
         }
-        f64::midpoint(single.variance(), pairs.variance()).sqrt()
+        let pairs: Vec<f64> = values.chunks(2).map(|pair| pair.iter().sum()).collect();
+        f64::midpoint(variance(&values), variance(&pairs)).sqrt()
     }
 
     /// By how much more the last slice has than its share, as a part of the whole.
@@ -153,6 +161,38 @@ impl Course {
             0.0
         }
     }
+}
+
+/// The variance of a sum: half of the squared differences of neighbours. A single turn for good is
+/// no chance: a cache that is full, or a job that has begun.
+fn variance(values: &[f64]) -> f64 {
+    let count = as_float(values.len() as u64);
+    if values.len() < 2 {
+        return values.iter().map(|value| value * value).sum();
+    }
+    let squares: Vec<f64> = values
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]).powi(2))
+        .collect();
+    let (mut sum, mut number) = (squares.iter().sum::<f64>(), count - 1.0);
+    let rest = |turn: f64| (sum - turn) / (number - 2.0);
+    if let Some(turn) = turn(values, &squares).filter(|turn| *turn > STANDING_OUT * rest(*turn)) {
+        (sum, number) = (sum - turn, number - 2.0);
+    }
+    sum / number / 2.0 * count
+}
+
+/// The largest squared difference over a slice in which one pace goes over to another.
+fn turn(values: &[f64], squares: &[f64]) -> Option<f64> {
+    let aside = values.len() / LASTING;
+    let inside = aside.max(2)..values.len().saturating_sub(aside.max(2));
+    inside
+        .filter(|slice| {
+            let (before, after) = (values[slice - 1], values[slice + 1]);
+            (before.min(after)..=before.max(after)).contains(&values[*slice])
+        })
+        .map(|slice| squares[slice - 1] + squares[slice])
+        .max_by(f64::total_cmp)
 }
 
 /// The number of the slice that a place is in.

@@ -49,8 +49,21 @@ fn what_came_in_one_slice_might_not_have_come() {
     let once = minute(|second| u64::from(second == 30) * 60);
     let percent = scatter(once.total.retained);
     assert!((90.0..110.0).contains(&percent), "{percent}");
-    let filled = minute(|second| u64::from(second < 20));
-    let percent = scatter(filled.total.retained);
+    let first = minute(|second| u64::from(second < 2) * 30);
+    let percent = scatter(first.total.retained);
+    assert!((60.0..110.0).contains(&percent), "{percent}");
+}
+
+#[test]
+fn a_cache_that_is_full_and_a_job_that_has_begun_are_no_chance() {
+    let full = minute(|second| u64::from(second < 20) * 3);
+    let begun = minute(|second| u64::from(second >= 35) * 3);
+    for turned in [full, begun] {
+        let percent = scatter(turned.total.retained);
+        assert!(percent < 1.0, "{percent}");
+    }
+    let twice = minute(|second| u64::from((20..40).contains(&second)));
+    let percent = scatter(twice.total.retained);
     assert!((5.0..20.0).contains(&percent), "{percent}");
 }
 

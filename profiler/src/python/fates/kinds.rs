@@ -1,7 +1,9 @@
 //! What does not change about an object as long as it lives: its type, and the value of numbers
 //! and texts. Whatever has changed is another object at the same place.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+
+use foldhash::HashMap;
 
 use super::pool_state::word;
 use crate::{
@@ -103,7 +105,7 @@ impl Kinds {
             immutable: (IMMUTABLE.into_iter())
                 .filter_map(|(name, constancy)| Some((address(name)?, constancy)))
                 .collect(),
-            known: HashMap::new(),
+            known: HashMap::default(),
         }
     }
 
@@ -213,8 +215,8 @@ mod tests {
         let kinds = Kinds {
             metatype: Some(0x10_0000),
             object_type: 8,
-            immutable: HashMap::from([(0x20_0000, Constancy::Head)]),
-            known: HashMap::from([(0x20_0000, true), (0x30_0000, true), (0x40_0000, false)]),
+            immutable: HashMap::from_iter([(0x20_0000, Constancy::Head)]),
+            known: HashMap::from_iter([(0x20_0000, true), (0x30_0000, true), (0x40_0000, false)]),
         };
         let number = [1, 0x20_0000, 8, 9, 0, 0, 0, 0, 0];
         let expected = Identity::new(0x20_0000, [8, 9]);

@@ -106,9 +106,17 @@ impl FateReader {
 /// The numbers of blocks by what they belong to.
 fn grouped(of: impl Iterator<Item = u64>) -> Vec<(u64, Vec<usize>)> {
     let mut groups = BTreeMap::<u64, Vec<usize>>::new();
+    // Mostly, blocks of one group come one after the other.
+    let mut run = (0, Vec::new());
     for (index, group) in of.enumerate() {
-        groups.entry(group).or_default().push(index);
+        if group != run.0 {
+            groups.entry(run.0).or_default().append(&mut run.1);
+            run.0 = group;
+        }
+        run.1.push(index);
     }
+    groups.entry(run.0).or_default().append(&mut run.1);
+    groups.retain(|_, blocks| !blocks.is_empty());
     groups.into_iter().collect()
 }
 
