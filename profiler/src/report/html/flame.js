@@ -60,6 +60,8 @@ History.prototype.replaceState = () => {};
     // The drawing's own function opens a dialog; this one asks the page.
     window.search_prompt_of_drawing = window.search_prompt;
     window.search_prompt = () => parent.postMessage({ ask: "search" }, "*");
+    // A frame that was hidden while it was loaded has no width then, and is not always told later.
+    new ResizeObserver(() => dispatchEvent(new Event("resize"))).observe(document.documentElement);
   });
 
   addEventListener("message", (event) => {
