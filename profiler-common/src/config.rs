@@ -91,6 +91,8 @@ pub struct ProcessConfig {
     pub layout: InterpreterLayout,
     /// Whether the stack of every object is wanted; otherwise [`crate::sampling`] decides.
     pub wants_all_stacks: u64,
+    /// Whether requests of all sizes are blocks, since no pools serve the small ones.
+    pub counts_small_requests: u64,
     /// What was spent on the process, by [`Cause`]; the kernel half counts.
     pub spent: [Spent; Cause::COUNT],
     /// What came to it; the kernel half counts.
@@ -106,6 +108,23 @@ impl ProcessConfig {
     pub fn not_yet_python() -> Self {
         Self {
             threads_head: Self::NOT_YET_PYTHON,
+            ..Self::default()
+        }
+    }
+
+    /// Whether so many bytes are none of the allocator's business that serves blocks.
+    pub const fn is_too_small(&self, bytes: u64) -> bool {
+        bytes <= SMALL_REQUEST && self.counts_small_requests == 0
+    }
+
+    /// What holds for a child that was forked.
+    #[must_use]
+    pub fn forked(&self) -> Self {
+        Self {
+            holder: self.holder,
+            threads_head: self.threads_head,
+            layout: self.layout,
+            counts_small_requests: self.counts_small_requests,
             ..Self::default()
         }
     }
@@ -202,7 +221,8 @@ impl Request {
     }
 }
 
-/// Requests up to this size belong to pymalloc and are not blocks of their own.
+/// Requests up to this size belong to pymalloc and are not blocks of their own, unless it is not in
+/// use.
 pub const SMALL_REQUEST: u64 = 512;
 
 /// The cookie of a probe at the branch where pymalloc has just taken a pool: where the pool and
@@ -347,7 +367,7 @@ pub struct PoolHeader {
 pub const SIZE_CLASSES: u32 = 32;
 
 const _: () = assert!(size_of::<PoolHeader>() == 48);
-const _: () = assert!(size_of::<ProcessConfig>() == 168);
+const _: () = assert!(size_of::<ProcessConfig>() == 176);
 const _: () = assert!(size_of::<ThreadSlot>() == 48);
 
 #[cfg(feature = "user")]

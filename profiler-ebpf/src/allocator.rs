@@ -1,4 +1,5 @@
-//! The allocators' probes: blocks over 512 bytes, arenas and new pools.
+//! The allocators' probes: blocks, which are over 512 bytes where pools serve the others, arenas
+//! and new pools.
 
 use aya_ebpf::{
     EbpfContext as _,
@@ -6,7 +7,7 @@ use aya_ebpf::{
     programs::{ProbeContext, RetProbeContext},
 };
 use profiler_common::{
-    config::{Cause, PoolCookie, Request, SMALL_REQUEST, SizeClassPlace, UNKNOWN_SIZE_CLASS},
+    config::{Cause, PoolCookie, ProcessConfig, Request, SizeClassPlace, UNKNOWN_SIZE_CLASS},
     event::EventKind,
 };
 
@@ -24,19 +25,26 @@ use crate::{
 pub(crate) fn entered(context: &ProbeContext) {
     // SAFETY: the context is this program's own, and every probe is attached with a cookie.
     let cookie = unsafe { bpf_get_attach_cookie(context.as_ptr()) };
-    for_followed(Cause::Blocks, |_config| {
+    for_followed(Cause::Blocks, |config| {
         // SAFETY: the kernel passes the registers of the thread that hit the probe.
         let registers = unsafe { &*context.regs };
         let (first, second) = (first_argument(registers), second_argument(registers));
         let stack = stack_pointer(registers);
         match Request::from_wire(cookie) {
-            Some(Request::Malloc) => expect_return(Request::Malloc, 0, first, stack),
+            Some(Request::Malloc) => expect_return(config, Request::Malloc, (0, first), stack),
             Some(Request::Calloc) => {
                 // A product that overflows is refused by the allocator.
-                expect_return(Request::Calloc, 0, first.wrapping_mul(second), stack);
+                expect_return(
+                    config,
+                    Request::Calloc,
+                    (0, first.wrapping_mul(second)),
+                    stack,
+                );
             }
-            Some(Request::Realloc) => expect_return(Request::Realloc, first, second, stack),
-            Some(Request::Arena) => expect_return(Request::Arena, 0, second, stack),
+            Some(Request::Realloc) => {
+                expect_return(config, Request::Realloc, (first, second), stack);
+            }
+            Some(Request::Arena) => expect_return(config, Request::Arena, (0, second), stack),
             Some(Request::Free) => freed(first),
             None => {}
         }
@@ -56,8 +64,13 @@ fn freed(block: u64) {
 /// Notes a request until it returns. Small ones are pymalloc's, or not worth a record; but a
 /// small `realloc` may give up a large block.
 #[inline(always)]
-fn expect_return(request: Request, previous: u64, size: u64, stack: u64) {
-    if size <= SMALL_REQUEST && previous == 0 {
+fn expect_return(
+    config: &ProcessConfig,
+    request: Request,
+    (previous, size): (u64, u64),
+    stack: u64,
+) {
+    if config.is_too_small(size) && previous == 0 {
         return;
     }
     let Some(slot) = current_slot() else {
@@ -102,7 +115,7 @@ pub(crate) fn returned(context: &RetProbeContext) {
         }
         let mut message = Message::new(EventKind::BlockAllocated, address, slot.pending_size);
         message.previous = slot.pending_previous;
-        if slot.pending_size <= SMALL_REQUEST {
+        if config.is_too_small(slot.pending_size) {
             // A large block may have become a small one, which is nobody's business any more.
             freed(slot.pending_previous);
             return;

@@ -2,11 +2,7 @@
 
 use aya_ebpf::{helpers::bpf_get_current_pid_tgid, programs::RawTracePointContext};
 use aya_log_ebpf::debug;
-use profiler_common::{
-    config::{ProcessConfig, ThreadSlot},
-    event::EventKind,
-    loss::Loss,
-};
+use profiler_common::{config::ThreadSlot, event::EventKind, loss::Loss};
 
 use crate::{
     maps::{PROCESSES, THREADS, count, kernel},
@@ -33,13 +29,7 @@ pub(crate) fn forked(context: &RawTracePointContext) -> Option<()> {
     if child_pid == parent_pid {
         return None;
     }
-    let child = ProcessConfig {
-        holder: parent.holder,
-        threads_head: parent.threads_head,
-        layout: parent.layout,
-        ..ProcessConfig::default()
-    };
-    if PROCESSES.insert(&child_pid, &child, 0).is_err() {
+    if PROCESSES.insert(&child_pid, &parent.forked(), 0).is_err() {
         count(Loss::ProcessTableFull);
         return None;
     }

@@ -111,10 +111,7 @@ fn walk_and_submit(
 }
 
 #[inline(always)]
-fn begin_walk<'a>(
-    config: &ProcessConfig,
-    room: &'a mut FrameBlock,
-) -> Result<Walk<'a>, WalkEnd> {
+fn begin_walk<'a>(config: &ProcessConfig, room: &'a mut FrameBlock) -> Result<Walk<'a>, WalkEnd> {
     let state = current_thread_state(config).ok_or(WalkEnd::NoThreadState)?;
     Walk::begin(&CurrentProcess, &config.layout, state, room)
 }

@@ -61,14 +61,6 @@ impl Seen {
         self.expect_total(lines)
     }
 
-    /// Checks that large blocks are all there is, and that the report says so.
-    #[track_caller]
-    pub(crate) fn expect_large_only(&self) -> &Self {
-        assert_eq!(self.small.1, 0, "{}", self.command);
-        self.expect_total(self.large.iter().map(|(_, found)| found).sum())
-            .expect_note("blocks of up to 512 bytes are not measured")
-    }
-
     /// Checks that other lines have little: less than if any of these lines counted twice, but
     /// room for the table in which tracemalloc keeps its records.
     #[track_caller]

@@ -171,10 +171,6 @@ impl Sight {
         clippy::inline_always,
         reason = "the verifier sees one function, not a call"
     )]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the mask leaves a number of a place"
-    )]
     const fn place(&mut self, code: u64) -> &mut Known {
         &mut self.known[(code.wrapping_mul(SPREAD) >> KNOWN_SHIFT) as usize & (KNOWN - 1)]
     }
@@ -193,6 +189,10 @@ impl<M: ReadMemory> Frames for Looking<'_, M> {
     /// Generators keep their frames elsewhere, and so do old versions: a page is only read when
     /// a frame lies right in front of the last one, or the walk before has begun there.
     #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "the verifier sees one function, not a call"
+    )]
     fn frame<'a>(
         &'a mut self,
         address: u64,
@@ -213,6 +213,10 @@ impl<M: ReadMemory> Frames for Looking<'_, M> {
     }
 
     #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "the verifier sees one function, not a call"
+    )]
     fn fingerprint_of_caller(&mut self, layout: &InterpreterLayout, code: u64) -> u32 {
         let known = *self.sight.place(code);
         if known.code == code && known.moment == self.moment {
@@ -222,6 +226,10 @@ impl<M: ReadMemory> Frames for Looking<'_, M> {
     }
 
     #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "the verifier sees one function, not a call"
+    )]
     fn fingerprint(&mut self, layout: &InterpreterLayout, code: u64) -> u32 {
         let fingerprint = read_fingerprint(self.memory, layout, code);
         // What cannot be read now may be there the next time.

@@ -285,7 +285,8 @@ impl Followed {
             let pool = object.address & !(pools.pool_size() - 1);
             self.self_test.saw(time, pool, count);
         }
-        self.gauge.hit(record.tid, record.time_ns, object.stack.is_some());
+        self.gauge
+            .hit(record.tid, record.time_ns, object.stack.is_some());
     }
 
     /// Whether to wait with probes that are hit very often, since more has come already than could

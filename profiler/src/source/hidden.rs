@@ -31,14 +31,14 @@ pub(super) const SEEN_LIKE_SMALL: &str = "this Python allocates with mimalloc: i
      sizes are seen as small objects are, large ones too, so that few of them may escape the \
      windows";
 
-/// Small objects that come from `malloc`.
+/// Small objects that come from `malloc`: of what is freed after a window, many look alive.
 const HIDDEN_BY_MALLOC: &str = "this Python allocates small objects with malloc, too, where \
-     blocks of up to 512 bytes are not measured";
+     blocks of up to 512 bytes are measured with --exact only";
 
 /// What small objects that do not, or need not, end in pymalloc or mimalloc mean.
-pub(super) fn hidden_by(allocators: &Allocators) -> Option<String> {
+pub(super) fn hidden_by(allocators: &Allocators, is_exact: bool) -> Option<String> {
     if allocators.uses_malloc() {
-        return Some(HIDDEN_BY_MALLOC.to_owned());
+        return (!is_exact).then(|| HIDDEN_BY_MALLOC.to_owned());
     }
     let file = allocators.foreign()?;
     Some(format!(

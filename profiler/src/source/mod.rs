@@ -3,6 +3,7 @@
 //! [`plan`](Planner::plan) says how a process can be measured; [`Translator`] turns records into
 //! [`Event`]s, which know processes by their keys and stacks by their ids.
 
+mod blocks;
 mod event;
 mod files;
 mod hidden;

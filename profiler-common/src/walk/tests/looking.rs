@@ -10,13 +10,12 @@ use crate::{
     walk::{FrameBlock, Frames, MAX_FRAMES, OneByOne, RawFrame, Sight, Walk, WalkEnd, fingerprint},
 };
 
-const PAGE: u64 = 4096;
-const PAGES: u64 = 4;
-const FIRST_PAGE: u64 = 0x20_0000;
+const PAGE: usize = 4096;
+const PAGES: usize = 4;
 
 /// Frames begin at multiples of that.
-const SLOT: u64 = 128;
-const SLOTS: usize = (PAGES * PAGE / SLOT) as usize;
+const SLOT: usize = 128;
+const SLOTS: usize = PAGES * PAGE / SLOT;
 
 const PID: u32 = 7;
 
@@ -34,22 +33,22 @@ fn walk(memory: &FakeMemory, mut source: impl Frames) -> (Vec<RawFrame>, Option<
 }
 
 /// Memory with a frame in each of these slots, innermost first, in pages that are there or not.
-fn scattered(slots: &[usize], is_there: [bool; PAGES as usize], first_line: u32) -> FakeMemory {
-    let address = |slot: usize| FIRST_PAGE + SLOT * slot as u64;
+fn scattered(slots: &[usize], is_there: [bool; PAGES], first_line: u16) -> FakeMemory {
+    let at = |offset: usize| 0x20_0000 + offset as u64;
     let mut memory = FakeMemory::default();
     for (page, _) in (0..).zip(is_there).filter(|(_, is_there)| *is_there) {
-        memory = memory.bytes(FIRST_PAGE + PAGE * page, &[0x5a; PAGE as usize]);
+        memory = memory.bytes(at(PAGE * page), &[0x5a; PAGE]);
     }
     for (number, slot) in slots.iter().enumerate() {
-        let previous = slots.get(number + 1).map_or(0, |next| address(*next));
+        let previous = slots.get(number + 1).map_or(0, |next| at(SLOT * next));
         let code = 0x80_0000 + 0x200 * *slot as u64;
-        memory = memory.code(code, [1, 0, 3, first_line + *slot as u32]);
-        if is_there[slot * SLOT as usize / PAGE as usize] {
-            let frame = FakeFrame::python(previous, code, first_line as i32);
-            memory = memory.frame(address(*slot), frame);
+        memory = memory.code(code, [1, 0, 3, u32::from(first_line)]);
+        if is_there[slot * SLOT / PAGE] {
+            let frame = FakeFrame::python(previous, code, first_line.into());
+            memory = memory.frame(at(SLOT * slot), frame);
         }
     }
-    memory.entry(STATE, address(slots[0]))
+    memory.entry(STATE, at(SLOT * slots[0]))
 }
 
 /// Slots as a stack that grows upwards has them, or in any order.

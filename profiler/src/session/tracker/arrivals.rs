@@ -133,8 +133,7 @@ impl Tracker {
         interpreter: Interpreter,
         identity: &Identity,
     ) -> Result<Plan, PlanError> {
-        let mut plan = self.planner.plan_with(interpreter)?;
-        plan.config.wants_all_stacks = u64::from(self.is_exact);
+        let plan = self.planner.plan_with(interpreter)?;
         let is_filtered = identity.seccomp == SECCOMP_FILTER;
         if is_filtered && !self.return_probes_are_safe() {
             return Ok(plan.without_blocks());

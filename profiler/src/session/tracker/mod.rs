@@ -84,6 +84,9 @@ impl Tracker {
         if !probe.has_multi_links() {
             planner = planner.with_single_links();
         }
+        if options.exact {
+            planner = planner.following_everything();
+        }
         if options.leave_out_sites {
             planner = planner.with_sites_left_out();
         }
