@@ -1,7 +1,7 @@
 """Keeps memory by the clock, however busy the machine is, until standard input is closed.
 
     changes.py leaky|mended            keeps half a megabyte a second, or drops it
-    changes.py cache MEGABYTES         fills a cache within twenty seconds, and turns it over from then on
+    changes.py cache MEGABYTES         fills a cache with 2 MB a second, and turns it over from then on
     changes.py rate BYTES              keeps so many bytes a second
 
 Each of them also works on what it keeps nothing of.
@@ -15,7 +15,7 @@ import time
 
 BLOCK = 2000
 PER_SECOND = 250
-FILLED_WITHIN = 20
+CACHED_PER_SECOND = 1000
 
 kept = collections.deque()
 
@@ -42,7 +42,7 @@ def plan(kind, size):
             return BLOCK, 0, PER_SECOND
         case "cache":
             most = int(float(size) * 1e6) // BLOCK
-            return BLOCK, most, max(most // FILLED_WITHIN, 1)
+            return BLOCK, most, CACHED_PER_SECOND
         case "rate":
             return int(size) // PER_SECOND, sys.maxsize, PER_SECOND
     raise SystemExit(__doc__)
