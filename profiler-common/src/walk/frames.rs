@@ -3,6 +3,10 @@
 //!
 //! Most of what a walk costs are its reads: each takes about as long for a hundred bytes as for a
 //! page, and nearly all frames of a stack are on the same one.
+#![expect(
+    clippy::inline_always,
+    reason = "the verifier sees one function, not a call"
+)]
 
 use super::{FrameBlock, read_fingerprint};
 use crate::{
@@ -113,10 +117,6 @@ impl Sight {
     /// Begins a walk through `memory`, which is that of process `pid`, at a time in nanoseconds.
     #[inline(always)]
     #[expect(
-        clippy::inline_always,
-        reason = "the verifier sees one function, not a call"
-    )]
-    #[expect(
         clippy::cast_possible_truncation,
         reason = "moments that are far from each other need not be told apart"
     )]
@@ -136,10 +136,6 @@ impl Sight {
     }
 
     #[inline(always)]
-    #[expect(
-        clippy::inline_always,
-        reason = "the verifier sees one function, not a call"
-    )]
     const fn holds(&self, frame: u64) -> bool {
         self.start != 0 && frame >= self.start && frame <= self.end
     }
@@ -147,10 +143,6 @@ impl Sight {
     /// Reads the page of this frame up to its end: callers are in front of it. What is in front of
     /// the page may not be there.
     #[inline(always)]
-    #[expect(
-        clippy::inline_always,
-        reason = "the verifier sees one function, not a call"
-    )]
     #[expect(
         clippy::cast_possible_truncation,
         reason = "an offset in a page is a small number"
@@ -167,10 +159,6 @@ impl Sight {
     }
 
     #[inline(always)]
-    #[expect(
-        clippy::inline_always,
-        reason = "the verifier sees one function, not a call"
-    )]
     const fn place(&mut self, code: u64) -> &mut Known {
         &mut self.known[(code.wrapping_mul(SPREAD) >> KNOWN_SHIFT) as usize & (KNOWN - 1)]
     }
@@ -189,10 +177,6 @@ impl<M: ReadMemory> Frames for Looking<'_, M> {
     /// Generators keep their frames elsewhere, and so do old versions: a page is only read when
     /// a frame lies right in front of the last one, or the walk before has begun there.
     #[inline(always)]
-    #[expect(
-        clippy::inline_always,
-        reason = "the verifier sees one function, not a call"
-    )]
     fn frame<'a>(
         &'a mut self,
         address: u64,
@@ -213,10 +197,6 @@ impl<M: ReadMemory> Frames for Looking<'_, M> {
     }
 
     #[inline(always)]
-    #[expect(
-        clippy::inline_always,
-        reason = "the verifier sees one function, not a call"
-    )]
     fn fingerprint_of_caller(&mut self, layout: &InterpreterLayout, code: u64) -> u32 {
         let known = *self.sight.place(code);
         if known.code == code && known.moment == self.moment {
@@ -226,10 +206,6 @@ impl<M: ReadMemory> Frames for Looking<'_, M> {
     }
 
     #[inline(always)]
-    #[expect(
-        clippy::inline_always,
-        reason = "the verifier sees one function, not a call"
-    )]
     fn fingerprint(&mut self, layout: &InterpreterLayout, code: u64) -> u32 {
         let fingerprint = read_fingerprint(self.memory, layout, code);
         // What cannot be read now may be there the next time.
