@@ -124,6 +124,7 @@ impl ProcessConfig {
             holder: self.holder,
             threads_head: self.threads_head,
             layout: self.layout,
+            wants_all_stacks: self.wants_all_stacks,
             counts_small_requests: self.counts_small_requests,
             ..Self::default()
         }
@@ -399,6 +400,20 @@ mod tests {
             let cookie = ObjectCookie::NewPool(cookie);
             assert_eq!(ObjectCookie::from_wire(cookie.to_wire()), cookie);
         }
+    }
+
+    #[test]
+    fn a_child_is_measured_as_its_parent_and_counted_on_its_own() {
+        let wanted = ProcessConfig {
+            holder: 1,
+            threads_head: 2,
+            wants_all_stacks: 1,
+            counts_small_requests: 1,
+            ..ProcessConfig::default()
+        };
+        let mut parent = wanted;
+        parent.spent[0].runs = 7;
+        assert_eq!(parent.forked(), wanted);
     }
 
     #[test]
