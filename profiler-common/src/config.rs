@@ -404,16 +404,21 @@ mod tests {
 
     #[test]
     fn a_child_is_measured_as_its_parent_and_counted_on_its_own() {
-        let wanted = ProcessConfig {
+        let mut parent = ProcessConfig {
             holder: 1,
             threads_head: 2,
-            wants_all_stacks: 1,
-            counts_small_requests: 1,
+            wants_all_stacks: 3,
+            counts_small_requests: 4,
             ..ProcessConfig::default()
         };
-        let mut parent = wanted;
         parent.spent[0].runs = 7;
-        assert_eq!(parent.forked(), wanted);
+        let child = parent.forked();
+        assert_eq!([child.holder, child.threads_head], [1, 2]);
+        assert_eq!(
+            [child.wants_all_stacks, child.counts_small_requests],
+            [3, 4]
+        );
+        assert_eq!(child.spent[0].runs, 0);
     }
 
     #[test]
