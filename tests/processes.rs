@@ -1,7 +1,11 @@
 //! Processes come and go while heaptide records, and it keeps track of them.
 
-use crate::support::{
-    Heaptide, Program, Report, heaptide::heaptide, host::python, program::place, report::Process,
+use crate::{
+    objects::expect_all,
+    support::{
+        Heaptide, Program, Report, heaptide::heaptide, host::python, program::place,
+        report::Process,
+    },
 };
 
 #[test]
@@ -22,6 +26,22 @@ fn workers_that_were_forked_before_are_found() {
             "{line}"
         );
     }
+}
+
+/// Those of tiny objects, too, of which a budget would look at the stacks of some only.
+#[test]
+fn a_worker_that_is_forked_while_recording_is_seen_with_all_stacks() {
+    let Some(python) = python() else {
+        return;
+    };
+    let mut program = Program::start(&python, "forks_workers");
+    let mut heaptide = Heaptide::attach_with(&program, &["--verbose", "--exact"]);
+    let workers: Vec<u32> = program.ask("fork");
+    heaptide.wait_for(&format!("process {} is measured", workers[0]));
+    program.step("work");
+    let report = heaptide.stop().report();
+    let small = report.site(&place("forks_workers", "small"));
+    expect_all("objects", &python, small.allocations.estimate, 20_000);
 }
 
 #[test]

@@ -5,11 +5,15 @@ import os
 from steps import take_orders
 
 MEGABYTE = 1_000_000
+SMALL = 20_000
 kept = []
+small = [None] * SMALL
 
 
 def first():
     kept.append(bytes(1 * MEGABYTE))  # first
+    for number in range(SMALL):
+        small[number] = bytes(7)  # small
 
 
 def second():
