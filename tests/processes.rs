@@ -38,7 +38,7 @@ fn a_worker_that_is_forked_while_recording_is_seen_with_all_stacks() {
     let mut heaptide = Heaptide::attach_with(&program, &["--verbose", "--exact"]);
     let workers: Vec<u32> = program.ask("fork");
     heaptide.wait_for(&format!("process {} is measured", workers[0]));
-    program.step("work");
+    program.step("work_on_small");
     let report = heaptide.stop().report();
     let small = report.site(&place("forks_workers", "small"));
     expect_all("objects", &python, small.allocations.estimate, 20_000);

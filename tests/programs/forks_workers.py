@@ -12,8 +12,6 @@ small = [None] * SMALL
 
 def first():
     kept.append(bytes(1 * MEGABYTE))  # first
-    for number in range(SMALL):
-        small[number] = bytes(7)  # small
 
 
 def second():
@@ -24,21 +22,29 @@ def third():
     kept.append(bytes(3 * MEGABYTE))  # third
 
 
+def keep_small():
+    for number in range(SMALL):
+        small[number] = bytes(7)  # small
+
+
 class Worker:
+    """Does `work` or what else it is told to by one byte."""
+
     def __init__(self, work):
+        does = {b"w": work, b"s": keep_small}
         orders, self.orders = os.pipe()
         self.answers, answers = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self.orders)
-            while os.read(orders, 1):
-                work()
+            while order := os.read(orders, 1):
+                does[order]()
                 os.write(answers, b".")
             os._exit(0)
         os.close(orders)
 
-    def order(self):
-        os.write(self.orders, b".")
+    def order(self, what):
+        os.write(self.orders, what)
         os.read(self.answers, 1)
 
 
@@ -52,7 +58,11 @@ def fork():
 
 def work():
     for worker in workers:
-        worker.order()
+        worker.order(b"w")
+
+
+def work_on_small():
+    workers[0].order(b"s")
 
 
 def forget():
@@ -68,4 +78,4 @@ def forget():
     return children
 
 
-take_orders(fork=fork, work=work, forget=forget)
+take_orders(fork=fork, work=work, work_on_small=work_on_small, forget=forget)
