@@ -22,11 +22,12 @@ impl Scenario {
     }
 }
 
-const SCENARIOS: [Scenario; 10] = [
+const SCENARIOS: [Scenario; 11] = [
     Scenario::new("leak of dicts", |python| check_leak(python, "dicts", 2)),
     Scenario::new("leak of instances", |python| {
         check_leak(python, "instances", 1);
     }),
+    Scenario::new("objects used again", check_reuse),
     Scenario::new("large blocks", check_large_blocks),
     Scenario::new("growth in place", check_growth_in_place),
     Scenario::new("mappings", check_mappings),
@@ -130,6 +131,30 @@ fn check_leak(python: &Python, kind: &str, blocks: u64) {
     let (found, total) = (first.retained(), report.totals.retained.estimate);
     assert!(found * 100 >= total * 80, "{found} of {total}");
     expect_near(found, expected + hooks, 25);
+}
+
+/// The memory of an object that was dropped, put aside and used again is its last user's.
+fn check_reuse(python: &Python) {
+    for kind in ["tuples", "lists", "dicts", "floats"] {
+        let mut program = Program::start(python, "drops_and_keeps");
+        let heaptide = Heaptide::attach_with(&program, &["--exact"]);
+        program.step(kind);
+        let report = heaptide.stop().report();
+        report.expect_no_losses();
+        let site = |does: &str| report.find(&place("drops_and_keeps", &format!("{does} {kind}")));
+        let keeps = site("keeps").expect("its objects are seen");
+        let dropped = site("drops").map_or(0, Site::retained);
+        // Without a GIL, objects are seen when their memory is got, and not again.
+        if python.is_free_threaded() {
+            continue;
+        }
+        expect_near(keeps.allocations.estimate, 20_000, 1);
+        let kept = keeps.retained();
+        assert!(
+            kept >= 20_000 * 24 && dropped * 100 <= kept,
+            "{kind}: {kept} kept, {dropped} dropped"
+        );
+    }
 }
 
 /// What is kept is told from what is dropped at once.

@@ -1,7 +1,7 @@
 //! What user space tells the kernel half about each process and thread, and the counters that
 //! come back with it.
 
-use crate::layout::InterpreterLayout;
+use crate::{layout::InterpreterLayout, sampling::CLASS_BYTES};
 
 /// How many processes can be followed at once.
 pub const MAX_PROCESSES: u32 = 4096;
@@ -287,6 +287,45 @@ pub enum ObjectCookie {
     NewPool(PoolCookie),
     /// At the branch where mimalloc finds out whether a page has a free block.
     Page(PageCookie),
+    /// At the branch where CPython takes an object off one of its own lists of dead ones.
+    Reuse(ReuseCookie),
+}
+
+/// Where things are while CPython takes an object off one of its own lists of dead ones.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ReuseCookie {
+    /// The register that holds the object, or zero if there is none.
+    pub object: u8,
+    /// Whether the link to the next one lies where reference counts are, which else are zero.
+    pub is_linked_by_count: bool,
+    /// The size of pools is two to the power of this.
+    pub pool_shift: u8,
+}
+
+impl ReuseCookie {
+    /// The block that the object is in, if its pool has this header and hands it out. The garbage
+    /// collector and others may have put something in front of the object.
+    #[inline(always)]
+    pub fn block_of(&self, object: u64, header: &PoolHeader) -> Option<u64> {
+        let pool = self.pool_of(object);
+        let bytes = u64::from(header.size_class.checked_add(1)?) * u64::from(CLASS_BYTES);
+        let first = pool + size_of::<PoolHeader>() as u64;
+        let is_pool = header.size_class < SIZE_CLASSES
+            && header.count > 0
+            && (header.free_block == 0 || self.pool_of(header.free_block) == pool);
+        if !is_pool || object < first || object >= pool + u64::from(header.next_offset) {
+            return None;
+        }
+        Some(object - (object - first) % bytes)
+    }
+
+    /// The pool that an object is in, if it is in one.
+    #[inline(always)]
+    pub const fn pool_of(&self, object: u64) -> u64 {
+        // Behind 63, shifts are a panic.
+        let shift = self.pool_shift & 31;
+        object >> shift << shift
+    }
 }
 
 /// Where things are while mimalloc looks for a free block in a page.
@@ -304,6 +343,7 @@ impl ObjectCookie {
     /// What tells them apart.
     const NEW_POOL: u64 = 1 << 32;
     const PAGE: u64 = 1 << 33;
+    const REUSE: u64 = 1 << 34;
 
     /// The cookie as the kernel carries it.
     pub const fn to_wire(self) -> u64 {
@@ -318,6 +358,15 @@ impl ObjectCookie {
                 } = cookie;
                 (block as u64) | (page as u64) << 8 | (block_size as u64) << 16 | Self::PAGE
             }
+            Self::Reuse(cookie) => {
+                let ReuseCookie {
+                    object,
+                    is_linked_by_count,
+                    pool_shift,
+                } = cookie;
+                let linked = (is_linked_by_count as u64) << 8;
+                (object as u64) | linked | (pool_shift as u64) << 16 | Self::REUSE
+            }
         }
     }
 
@@ -329,6 +378,14 @@ impl ObjectCookie {
                 block,
                 page,
                 block_size,
+            });
+        }
+        if raw & Self::REUSE != 0 {
+            let [object, linked, pool_shift, ..] = raw.to_le_bytes();
+            return Self::Reuse(ReuseCookie {
+                object,
+                is_linked_by_count: linked != 0,
+                pool_shift,
             });
         }
         let cookie = PoolCookie::from_wire(raw);
@@ -399,6 +456,55 @@ mod tests {
             assert_eq!(PoolCookie::from_wire(cookie.to_wire()), cookie);
             let cookie = ObjectCookie::NewPool(cookie);
             assert_eq!(ObjectCookie::from_wire(cookie.to_wire()), cookie);
+        }
+        for is_linked_by_count in [false, true] {
+            let cookie = ObjectCookie::Reuse(ReuseCookie {
+                object: 12,
+                is_linked_by_count,
+                pool_shift: 14,
+            });
+            assert_eq!(ObjectCookie::from_wire(cookie.to_wire()), cookie);
+        }
+    }
+
+    #[test]
+    fn the_block_of_an_object_begins_in_front_of_it_or_there() {
+        let cookie = ReuseCookie {
+            object: 0,
+            is_linked_by_count: false,
+            pool_shift: 12,
+        };
+        let pool = 0x7f00_0000_3000;
+        let header = PoolHeader {
+            count: 2,
+            free_block: pool + 48 + 64,
+            size_class: 3,
+            next_offset: 48 + 3 * 64,
+            ..PoolHeader::default()
+        };
+        let block_of = |offset: u64, header: &PoolHeader| cookie.block_of(pool + offset, header);
+        let second = Some(pool + 48 + 64);
+        assert_eq!(block_of(48 + 64, &header), second);
+        assert_eq!(block_of(48 + 64 + 16, &header), second);
+        assert_eq!(block_of(0, &header), None, "a pool is no object");
+        assert_eq!(block_of(48 + 3 * 64, &header), None, "never handed out");
+        let no_pools = [
+            PoolHeader {
+                size_class: 32,
+                ..header
+            },
+            PoolHeader {
+                size_class: u32::MAX,
+                ..header
+            },
+            PoolHeader { count: 0, ..header },
+            PoolHeader {
+                free_block: 0x1234,
+                ..header
+            },
+        ];
+        for no_pool in no_pools {
+            assert_eq!(block_of(48, &no_pool), None, "{no_pool:?}");
         }
     }
 

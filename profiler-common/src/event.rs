@@ -37,7 +37,8 @@ pub enum EventKind {
     Exited = 11,
     /// Plain. The block at `address`, or zero if that is not known, is handed out: by pymalloc,
     /// where `detail` is the size class and `size` how many blocks of the pool are in use, or by
-    /// mimalloc, where `size` is in bytes and not zero.
+    /// mimalloc, where `size` is in bytes and not zero; or CPython uses it again, which kept it for
+    /// that, and `size` is [`UNCOUNTED`].
     ObjectTaken = 12,
     /// The same with stack.
     ObjectSampled = 13,
@@ -64,6 +65,9 @@ impl EventKind {
         })
     }
 }
+
+/// Not told: the block was not handed out just now, so the count of its pool stays as it is.
+pub const UNCOUNTED: u64 = u64::MAX;
 
 /// Who asked the kernel for address space.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

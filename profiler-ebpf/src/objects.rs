@@ -1,4 +1,5 @@
-//! The probes of objects: where pymalloc hands out a block of a pool, or mimalloc one of a page.
+//! The probes of objects: where pymalloc hands out a block of a pool, or mimalloc one of a page, and
+//! where CPython uses one again that it has kept.
 
 use aya_ebpf::{
     EbpfContext as _,
@@ -8,10 +9,10 @@ use aya_ebpf::{
 };
 use profiler_common::{
     config::{
-        Cause, ObjectCookie, PageCookie, PoolCookie, PoolHeader, ProcessConfig, SIZE_CLASSES,
-        SizeClassPlace, UNKNOWN_SIZE_CLASS,
+        Cause, ObjectCookie, PageCookie, PoolCookie, PoolHeader, ProcessConfig, ReuseCookie,
+        SIZE_CLASSES, SizeClassPlace, UNKNOWN_SIZE_CLASS,
     },
-    event::EventKind,
+    event::{EventKind, UNCOUNTED},
     sampling::{is_drawn, is_size_drawn},
 };
 
@@ -27,10 +28,9 @@ struct Object {
     /// Zero if it is not known.
     address: u64,
     size_class: u32,
-    /// Bytes, where the allocator has no size classes that have numbers; else zero.
-    size: u32,
-    /// How many blocks of its pool are in use, where it has one.
-    pool_count: u32,
+    /// Of a block in a pool: how many of the pool are in use, or [`UNCOUNTED`]. Where size classes
+    /// have no numbers: bytes. Else zero.
+    told: u64,
 }
 
 /// Pymalloc or mimalloc is about to hand out a block.
@@ -45,6 +45,7 @@ pub(crate) fn taken(context: &ProbeContext) {
             ObjectCookie::Pop { pool } => popped(by_number(registers, pool)),
             ObjectCookie::NewPool(cookie) => Some(first_of_pool(registers, cookie)),
             ObjectCookie::Page(cookie) => first_of_page(registers, cookie),
+            ObjectCookie::Reuse(cookie) => used_again(registers, cookie),
         };
         if let Some(object) = object {
             send(&object, config);
@@ -60,16 +61,14 @@ fn popped(pool: u64) -> Option<Object> {
         return Some(Object {
             address: 0,
             size_class: UNKNOWN_SIZE_CLASS,
-            size: 0,
-            pool_count: 0,
+            told: 0,
         });
     };
     let is_head = header.next_pool == pool;
     (!is_head).then_some(Object {
         address: header.free_block,
         size_class: header.size_class,
-        size: 0,
-        pool_count: header.count,
+        told: header.count.into(),
     })
 }
 
@@ -91,8 +90,7 @@ fn first_of_pool(registers: &pt_regs, cookie: PoolCookie) -> Object {
     Object {
         address,
         size_class,
-        size: 0,
-        pool_count: 0,
+        told: 0,
     }
 }
 
@@ -105,8 +103,23 @@ fn first_of_page(registers: &pt_regs, cookie: PageCookie) -> Option<Object> {
     (address != 0).then(|| Object {
         address,
         size_class: UNKNOWN_SIZE_CLASS,
-        size: read_user::<u32>(size_at).unwrap_or(0),
-        pool_count: 0,
+        told: read_user::<u32>(size_at).unwrap_or(0).into(),
+    })
+}
+
+/// The block of an object that died and is used again. The lists at some of these places have
+/// something else on them, which is in no pool, or counts references.
+#[inline(always)]
+fn used_again(registers: &pt_regs, cookie: ReuseCookie) -> Option<Object> {
+    let object = by_number(registers, cookie.object);
+    if object == 0 || !cookie.is_linked_by_count && read_user::<u64>(object)? != 0 {
+        return None;
+    }
+    let header = read_user::<PoolHeader>(cookie.pool_of(object))?;
+    Some(Object {
+        address: cookie.block_of(object, &header)?,
+        size_class: header.size_class,
+        told: UNCOUNTED,
     })
 }
 
@@ -118,12 +131,7 @@ fn send(object: &Object, config: &ProcessConfig) {
     } else {
         EventKind::ObjectTaken
     };
-    let told = if object.size_class < SIZE_CLASSES {
-        object.pool_count
-    } else {
-        object.size
-    };
-    let mut message = Message::new(kind, object.address, told.into());
+    let mut message = Message::new(kind, object.address, object.told);
     message.detail = object.size_class;
     if is_sampled {
         send_with_stack(&message, config);
@@ -136,8 +144,8 @@ fn send(object: &Object, config: &ProcessConfig) {
 fn is_drawn_now(object: &Object) -> bool {
     // SAFETY: the helper has no preconditions.
     let random = unsafe { bpf_get_prandom_u32() };
-    if object.size > 0 {
-        return is_size_drawn(object.size, random);
+    if object.size_class < SIZE_CLASSES {
+        return is_drawn(object.size_class, random);
     }
-    object.size_class >= SIZE_CLASSES || is_drawn(object.size_class, random)
+    object.told == 0 || is_size_drawn(object.told as u32, random)
 }

@@ -44,6 +44,9 @@ struct Pool {
 struct Elder {
     block: SmallBlock,
     identity: Option<Identity>,
+    /// Whether no object lived there, but a dead one was kept. Later, about as many blocks will be
+    /// kept, which belong to no line: whichever these are, such elders stand for them.
+    was_kept: bool,
 }
 
 impl Elder {
@@ -52,6 +55,8 @@ impl Elder {
         match fate {
             Fate::Dead => false,
             Fate::Unknown => true,
+            Fate::Alive(_) if self.was_kept => true,
+            Fate::Kept => self.was_kept,
             Fate::Alive(found) => {
                 let was = self.identity;
                 self.identity = found.or(was);
@@ -67,8 +72,9 @@ impl Pool {
             block,
             identity: match fate {
                 Fate::Alive(identity) => identity,
-                Fate::Dead | Fate::Unknown => None,
+                Fate::Dead | Fate::Unknown | Fate::Kept => None,
             },
+            was_kept: fate == Fate::Kept,
         });
         let living: Vec<Elder> = living.collect();
         Self {

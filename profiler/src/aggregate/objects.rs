@@ -109,7 +109,9 @@ impl Object {
         match fate {
             Fate::Dead => false,
             Fate::Unknown => true,
-            Fate::Alive(_) if age < FILLING => true,
+            // What is about to be made may look like what was there before.
+            Fate::Alive(_) | Fate::Kept if age < FILLING => true,
+            Fate::Kept => false,
             Fate::Alive(found) => {
                 let was = self.identity;
                 self.identity = found.or(was);

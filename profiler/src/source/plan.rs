@@ -296,6 +296,12 @@ impl Planner {
             found.of_pools(elf),
         );
         let mut objects = found.of_objects(elf);
+        let reuses = found.of_reuses(elf, interpreter.places.pool_bits);
+        if objects.len() + reuses.len() <= self.max_object_sites {
+            objects.extend(reuses);
+        } else if objects.len() <= self.max_object_sites {
+            notes.push(hidden::NOT_SEEN_AGAIN.to_owned());
+        }
         if self.leaves_out_sites {
             objects = objects.into_iter().skip(1).step_by(2).collect();
         }

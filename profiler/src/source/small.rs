@@ -1,7 +1,7 @@
-//! Where probes see objects: at the branches of pymalloc that hand out blocks and take pools, and
-//! at those of mimalloc that hand out blocks.
+//! Where probes see objects: at the branches of pymalloc that hand out blocks and take pools, at
+//! those of CPython that use dead objects again, and at those of mimalloc that hand out blocks.
 
-use profiler_common::config::{ObjectCookie, PageCookie, PoolCookie, SizeClassPlace};
+use profiler_common::config::{ObjectCookie, PageCookie, PoolCookie, ReuseCookie, SizeClassPlace};
 
 use crate::{
     probe::Site,
@@ -12,6 +12,7 @@ use crate::{
             new_pool::{self, NewPoolSite, SizeClass},
             page::{self, PageSite},
             pop::{self, PopSite},
+            reuse::{self, ReuseSite},
         },
     },
 };
@@ -21,6 +22,7 @@ use crate::{
 pub(super) struct SmallObjectSites {
     new_pools: Vec<NewPoolSite>,
     pops: Vec<PopSite>,
+    reuses: Vec<ReuseSite>,
 }
 
 impl SmallObjectSites {
@@ -30,6 +32,7 @@ impl SmallObjectSites {
         Self {
             new_pools: new_pool::find(&code),
             pops: pop::find(&code),
+            reuses: reuse::find(&code),
         }
     }
 
@@ -55,6 +58,9 @@ impl SmallObjectSites {
 
     /// Where blocks are handed out: off a pool that has some, or as the first of a new one.
     pub(super) fn of_objects(&self, elf: &ElfFile) -> Vec<Site> {
+        if self.pops.is_empty() {
+            return Vec::new();
+        }
         let pops = self.pops.iter().map(|site| {
             let cookie = ObjectCookie::Pop { pool: site.pool };
             (site.address, cookie)
@@ -63,17 +69,31 @@ impl SmallObjectSites {
             .new_pools
             .iter()
             .map(|site| (site.address, ObjectCookie::NewPool(cookie(site))));
-        let sites = pops.chain(new_pools).filter_map(|(address, cookie)| {
-            Some(Site {
-                file_offset: elf.file_offset(address)?,
-                cookie: cookie.to_wire(),
-            })
-        });
-        if self.pops.is_empty() {
-            return Vec::new();
-        }
-        sites.collect()
+        sites(elf, pops.chain(new_pools))
     }
+
+    /// Where dead objects are used again, whose pools have two to the power of `pool_bits` bytes.
+    pub(super) fn of_reuses(&self, elf: &ElfFile, pool_bits: u8) -> Vec<Site> {
+        let reuses = self.reuses.iter().map(|site| {
+            let cookie = ObjectCookie::Reuse(ReuseCookie {
+                object: site.object,
+                is_linked_by_count: site.is_linked_by_count,
+                pool_shift: pool_bits,
+            });
+            (site.address, cookie)
+        });
+        sites(elf, reuses)
+    }
+}
+
+fn sites(elf: &ElfFile, places: impl Iterator<Item = (u64, ObjectCookie)>) -> Vec<Site> {
+    let sites = places.filter_map(|(address, cookie)| {
+        Some(Site {
+            file_offset: elf.file_offset(address)?,
+            cookie: cookie.to_wire(),
+        })
+    });
+    sites.collect()
 }
 
 const fn cookie(site: &NewPoolSite) -> PoolCookie {
@@ -106,17 +126,14 @@ impl PageSites {
 
     /// Where blocks of all sizes are handed out.
     pub(super) fn of_objects(&self, elf: &ElfFile) -> Vec<Site> {
-        let sites = self.sites.iter().filter_map(|site| {
+        let places = self.sites.iter().filter_map(|site| {
             let cookie = ObjectCookie::Page(PageCookie {
                 block: site.block,
                 page: site.page,
                 block_size: self.block_size?,
             });
-            Some(Site {
-                file_offset: elf.file_offset(site.address)?,
-                cookie: cookie.to_wire(),
-            })
+            Some((site.address, cookie))
         });
-        sites.collect()
+        sites(elf, places)
     }
 }

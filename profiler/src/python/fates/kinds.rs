@@ -1,21 +1,36 @@
 //! What does not change about an object as long as it lives: its type, and the value of numbers
 //! and texts. Whatever has changed is another object at the same place.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, iter};
 
 use foldhash::HashMap;
 
 use super::pool_state::word;
 use crate::{
     process::{elf::ElfFile, memory::Memory},
-    python::runtime::Interpreter,
+    python::{
+        runtime::Interpreter,
+        text::{Place, Text, TextLayout},
+    },
 };
 
-/// The first words of a block; zero where it has none.
-pub(super) type Words = [u64; WORDS];
+/// The first words of a block, zero where it has none, and a mixture of all others.
+pub(super) type Words = [u64; FIRST_WORDS + 1];
 
 /// So many: a type pointer can be the sixth, and three words of a value follow it.
-const WORDS: usize = 9;
+const FIRST_WORDS: usize = 9;
+
+/// The words of a block with this content.
+pub(super) fn words_of(block: &[u8]) -> Words {
+    let (all, _) = block.as_chunks();
+    let mut all = all.iter().map(|word| u64::from_le_bytes(*word));
+    let mut words = Words::default();
+    for (place, word) in words.iter_mut().take(FIRST_WORDS).zip(&mut all) {
+        *place = word;
+    }
+    words[FIRST_WORDS] = mixture(all);
+    words
+}
 
 /// Where objects keep the pointer to their type: behind the reference count, or behind what the
 /// garbage collector puts in front of it, or behind the two words in front of that for attributes.
@@ -31,7 +46,7 @@ const TYPE_OF_TYPES: u64 = 1 << 31;
 const IMMUTABLE: [(&str, Constancy); 5] = [
     ("PyLong_Type", Constancy::Contents),
     ("PyFloat_Type", Constancy::Contents),
-    ("PyUnicode_Type", Constancy::Head),
+    ("PyUnicode_Type", Constancy::Text),
     ("PyBytes_Type", Constancy::Contents),
     ("PyTuple_Type", Constancy::Contents),
 ];
@@ -39,9 +54,10 @@ const IMMUTABLE: [(&str, Constancy); 5] = [
 /// How much of an object never changes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Constancy {
-    /// The two words behind its type; what comes then is filled in when it is asked for.
-    Head,
-    /// All of it, of which one word more is looked at.
+    /// The two words behind its type, and its text; what lies between is filled in when it is asked
+    /// for.
+    Text,
+    /// All of it.
     Contents,
 }
 
@@ -88,6 +104,8 @@ pub(super) struct Kinds {
     /// Where objects keep their type.
     object_type: u64,
     immutable: HashMap<u64, Constancy>,
+    /// Where texts have what.
+    text: Option<TextLayout>,
     /// Whether there is a type at an address.
     known: HashMap<u64, bool>,
 }
@@ -105,24 +123,58 @@ impl Kinds {
             immutable: (IMMUTABLE.into_iter())
                 .filter_map(|(name, constancy)| Some((address(name)?, constancy)))
                 .collect(),
+            text: Some(interpreter.code.offsets.text),
             known: HashMap::default(),
         }
     }
 
+    /// Whether a dead object of a known type is kept there, to be used again: nothing refers to it,
+    /// or where references are counted is a link to the next one of its type.
+    pub(super) fn is_kept_dead(&self, memory: &Memory, words: &Words) -> bool {
+        self.type_place(words).is_some_and(|place| {
+            let (count, kind) = (words[place - 1], words[place]);
+            let is_link = count > u32::MAX.into() && may_be_pointer(count);
+            let type_at = count.wrapping_add(self.object_type);
+            count == 0 || is_link && words_at(memory, iter::once(type_at)) == [kind]
+        })
+    }
+
+    /// Which word points to the type, if that is known.
+    fn type_place(&self, words: &Words) -> Option<usize> {
+        let is_type = |place: &usize| self.known.get(&words[*place]).copied().unwrap_or(false);
+        TYPE_PLACES.into_iter().find(is_type)
+    }
+
     /// What does not change about an object with these first words, if its type is known.
     pub(super) fn identity(&self, words: &Words) -> Option<Identity> {
-        let is_type = |place: &usize| self.known.get(&words[*place]).copied().unwrap_or(false);
-        let place = TYPE_PLACES.into_iter().find(is_type)?;
+        let place = self.type_place(words)?;
         let kind = words[place];
         let value = match self.immutable.get(&kind) {
             None => [0; 2],
-            Some(Constancy::Head) => [words[place + 1], words[place + 2]],
-            Some(Constancy::Contents) => {
-                let [size, rest, contents] = [1, 2, 3].map(|behind| words[place + behind]);
-                [size ^ contents.wrapping_mul(SPREAD), rest]
+            Some(constancy) => {
+                let contents = match constancy {
+                    Constancy::Contents => place + 3,
+                    Constancy::Text => self.text_in(words, place - 1),
+                };
+                let contents = words.iter().skip(contents).copied();
+                [words[place + 1] ^ mixture(contents), words[place + 2]]
             }
         };
         Some(Identity::new(kind, value))
+    }
+
+    /// The first word of a text, which begins at a word. If the text is elsewhere, there is none.
+    fn text_in(&self, words: &Words, object: usize) -> usize {
+        let bytes = words.map(u64::to_le_bytes);
+        let head = bytes.as_flattened().get(object * 8..);
+        let place = self.text.zip(head).and_then(|(layout, head)| {
+            let text = Text::parse(&layout, 0, head, usize::MAX / 8)?;
+            match text.place {
+                Place::At(offset) => usize::try_from(offset / 8).ok(),
+                Place::Through(_) => None,
+            }
+        });
+        place.map_or(words.len(), |first| object + first)
     }
 
     /// Finds out which of the words point to types.
@@ -142,7 +194,10 @@ impl Kinds {
         memory: &Memory,
         words: [u64; N],
     ) -> [bool; N] {
-        self.learn_about(memory, words.into_iter().filter(|word| may_be_type(*word)));
+        self.learn_about(
+            memory,
+            words.into_iter().filter(|word| may_be_pointer(*word)),
+        );
         words.map(|word| self.known.get(&word).copied().unwrap_or(false))
     }
 
@@ -176,6 +231,13 @@ impl Kinds {
     }
 }
 
+/// A number for a row of words, which hardly any other row has.
+fn mixture(words: impl Iterator<Item = u64>) -> u64 {
+    words.fold(0, |mixed: u64, word| {
+        (mixed.rotate_left(5) ^ word).wrapping_mul(SPREAD)
+    })
+}
+
 /// The words at some addresses; zero where there is none.
 fn words_at(memory: &Memory, addresses: impl Iterator<Item = u64>) -> Vec<u64> {
     let ranges: Vec<_> = addresses.map(|address| (address, 8)).collect();
@@ -188,11 +250,11 @@ fn words_at(memory: &Memory, addresses: impl Iterator<Item = u64>) -> Vec<u64> {
 /// What may be pointers to types.
 fn candidates(words: &Words) -> impl Iterator<Item = u64> {
     let words = TYPE_PLACES.map(|place| words[place]);
-    words.into_iter().filter(|word| may_be_type(*word))
+    words.into_iter().filter(|word| may_be_pointer(*word))
 }
 
-/// Whether a word can be the address of a type.
-fn may_be_type(word: u64) -> bool {
+/// Whether a word can be the address of a type or of another object.
+fn may_be_pointer(word: u64) -> bool {
     word.is_multiple_of(8) && ADDRESSES.contains(&word)
 }
 
@@ -215,15 +277,24 @@ mod tests {
         let kinds = Kinds {
             metatype: Some(0x10_0000),
             object_type: 8,
-            immutable: HashMap::from_iter([(0x20_0000, Constancy::Head)]),
+            immutable: HashMap::from_iter([(0x20_0000, Constancy::Contents)]),
+            text: None,
             known: HashMap::from_iter([(0x20_0000, true), (0x30_0000, true), (0x40_0000, false)]),
         };
-        let number = [1, 0x20_0000, 8, 9, 0, 0, 0, 0, 0];
-        let expected = Identity::new(0x20_0000, [8, 9]);
-        assert_eq!(kinds.identity(&number), Some(expected));
-        let instance = [7, 8, 1, 0x30_0000, 4, 5, 6, 7, 8];
+        let number = [1, 0x20_0000, 8, 9, 0, 0, 0, 0, 0, 0];
+        let identity = kinds.identity(&number);
+        assert!(identity.is_some());
+        for changed in 2..10 {
+            let mut other = number;
+            other[changed] += 1;
+            assert_ne!(kinds.identity(&other), identity, "word {changed}");
+        }
+        let instance = [7, 8, 1, 0x30_0000, 4, 5, 6, 7, 8, 9];
         let expected = Identity::new(0x30_0000, [0, 0]);
         assert_eq!(kinds.identity(&instance), Some(expected));
-        assert_eq!(kinds.identity(&[1, 0x40_0000, 0, 0, 0, 0, 0, 0, 0]), None);
+        assert_eq!(
+            kinds.identity(&[1, 0x40_0000, 0, 0, 0, 0, 0, 0, 0, 0]),
+            None
+        );
     }
 }

@@ -40,6 +40,8 @@ pub enum Fate {
     Dead,
     /// Something lives there; what, if it is an object of a type that is known.
     Alive(Option<Identity>),
+    /// The block was not given back, but Python keeps a dead object there, to use it again.
+    Kept,
     /// The interpreter was faster.
     Unknown,
 }
@@ -94,9 +96,12 @@ impl FateReader {
             Seen::Dead | Seen::Unknown => None,
         });
         self.kinds.learn(memory, &words.collect::<Vec<_>>());
+        // Without a GIL, references are counted elsewhere.
+        let keeps = matches!(self.heap, SmallHeap::Pools(_));
         let fates = seen.iter().map(|seen| match seen {
             Seen::Dead => Fate::Dead,
             Seen::Unknown => Fate::Unknown,
+            Seen::Alive(words) if keeps && self.kinds.is_kept_dead(memory, words) => Fate::Kept,
             Seen::Alive(words) => Fate::Alive(self.kinds.identity(words)),
         });
         fates.collect()

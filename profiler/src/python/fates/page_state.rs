@@ -1,6 +1,10 @@
 //! What one of mimalloc's pages looks like at a moment: which of its blocks are handed out.
 
-use super::{SmallBlock, kinds::Words, pool_state::Seen, pool_state::word};
+use super::{
+    SmallBlock,
+    kinds::{Words, words_of},
+    pool_state::{Seen, word},
+};
 use crate::{
     process::memory::Memory,
     profile::SizeClass,
@@ -72,14 +76,10 @@ impl Heads {
     }
 
     fn words(&self, number: u64) -> Words {
-        let mut words = Words::default();
-        let size = usize::try_from(self.stride.min(HEAD_BYTES)).unwrap_or(0);
-        if let Some(start) = self.place(number) {
-            for (offset, place) in (0..size).step_by(8).zip(&mut words) {
-                *place = word(&self.bytes, start.saturating_add(offset));
-            }
-        }
-        words
+        let end = number.checked_add(1).and_then(|next| self.place(next));
+        let place = self.place(number).zip(end);
+        let block = place.and_then(|(start, end)| self.bytes.get(start..end));
+        words_of(block.unwrap_or_default())
     }
 
     fn place(&self, number: u64) -> Option<usize> {

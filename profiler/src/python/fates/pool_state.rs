@@ -2,7 +2,10 @@
 
 use profiler_common::config::PoolHeader as Layout;
 
-use super::{SmallBlock, kinds::Words};
+use super::{
+    SmallBlock,
+    kinds::{Words, words_of},
+};
 use crate::profile::SizeClass;
 
 /// Bytes of the header of a pool.
@@ -13,7 +16,7 @@ const HEADER: u64 = size_of::<Layout>() as u64;
 pub(super) enum Seen {
     Dead,
     Unknown,
-    /// Its first words.
+    /// Its words.
     Alive(Words),
 }
 
@@ -96,7 +99,7 @@ impl PoolState {
             .collect()
     }
 
-    /// The first words of a block.
+    /// The words of a block.
     fn words(&self, block: u64) -> Words {
         let Self::Used {
             address,
@@ -109,11 +112,8 @@ impl PoolState {
         };
         let size = usize::try_from(size_class.bytes()).unwrap_or(0);
         let start = usize::try_from(block - address).unwrap_or(usize::MAX);
-        let mut words = Words::default();
-        for (offset, place) in (0..size).step_by(8).zip(&mut words) {
-            *place = word(bytes, start.saturating_add(offset));
-        }
-        words
+        let end = start.saturating_add(size).min(bytes.len());
+        words_of(bytes.get(start..end).unwrap_or_default())
     }
 }
 

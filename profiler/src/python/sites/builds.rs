@@ -92,6 +92,21 @@ fn every_interpreter_shows_where_it_hands_blocks_out() {
 }
 
 #[test]
+fn every_interpreter_shows_where_it_uses_objects_again() {
+    for (path, file) in interpreters() {
+        let sites = reuse::find(&file.executable_segments());
+        let name = path.display();
+        for site in &sites {
+            println!("SITE {name} {:x} {}", site.address, site.object);
+        }
+        println!(
+            "{name}: {} places where an object is used again",
+            sites.len()
+        );
+    }
+}
+
+#[test]
 fn every_interpreter_with_mimalloc_shows_where_it_takes_blocks_off_pages() {
     for (path, file) in interpreters() {
         let name = path.display();

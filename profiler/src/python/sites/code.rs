@@ -11,8 +11,8 @@ const WINDOW: usize = 32;
 const PATH_LENGTH: usize = 48;
 
 /// How many places are looked at, so that a hostile file cannot keep heaptide busy. Interpreters
-/// have some hundreds.
-pub(super) const LOOK_LIMIT: usize = 10_000;
+/// have up to some ten thousands.
+pub(super) const LOOK_LIMIT: usize = 100_000;
 
 /// The executable segments of a file.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +46,8 @@ impl<'file> MachineCode<'file> {
         }
     }
 
-    /// The instructions from `address` on, along jumps, to the first call, return or the like.
+    /// The instructions from `address` on, along jumps, up to the first call, or to the first
+    /// return or the like.
     ///
     /// Conditions are taken to be false.
     pub(super) fn path_from(self, address: u64) -> Path<'file> {
@@ -112,6 +113,10 @@ impl Iterator for Path<'_> {
             }
             FlowControl::UnconditionalBranch => {
                 self.decoder = self.code.decoder_at(instruction.near_branch_target());
+                Some(instruction)
+            }
+            FlowControl::Call => {
+                self.decoder = None;
                 Some(instruction)
             }
             _ => None,

@@ -9,6 +9,7 @@
 pub mod new_pool;
 pub mod page;
 pub mod pop;
+pub mod reuse;
 
 mod code;
 mod trace;

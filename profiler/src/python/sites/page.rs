@@ -122,7 +122,7 @@ fn takes_block(way: &[Effect], (block, page): (Value, Value), layout: &MimallocL
         Effect::Store(place, _) | Effect::Increment(place) => {
             place.base == page && place.offset == u64::from(layout.page_used)
         }
-        Effect::Load(..) | Effect::Compare(..) => false,
+        _ => false,
     });
     moves_on && counts
 }

@@ -1,6 +1,6 @@
 //! What code does with values: which registers hold them, and what goes to memory.
 
-use iced_x86::{Instruction, InstructionInfoFactory, Mnemonic, OpKind, Register};
+use iced_x86::{FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpKind, Register};
 
 use crate::process::instruction::written_registers;
 
@@ -10,12 +10,19 @@ use crate::process::instruction::written_registers;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Value(u32);
 
+impl Value {
+    /// No register holds it.
+    pub(super) const NOTHING: Self = Self(u32::MAX);
+}
+
 /// Memory next to where a value points.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Place {
-    /// The pointer.
+    /// The pointer; [`Value::NOTHING`] if the offset is the address.
     pub(super) base: Value,
-    /// The distance from it.
+    /// What is added to it so many times.
+    pub(super) index: Option<(Value, u32)>,
+    /// The distance from there.
     pub(super) offset: u64,
     /// How many bytes.
     pub(super) size: usize,
@@ -23,7 +30,12 @@ pub(super) struct Place {
 
 /// The place at a distance from where a value points.
 pub(super) fn field(base: Value, offset: u64, size: usize) -> Place {
-    Place { base, offset, size }
+    Place {
+        base,
+        index: None,
+        offset,
+        size,
+    }
 }
 
 /// What an instruction takes.
@@ -48,8 +60,12 @@ pub(super) enum Effect {
     Store(Place, Operand),
     /// What is in memory was counted up by one.
     Increment(Place),
+    /// What is in memory was counted down by one.
+    Decrement(Place),
     /// The two were compared.
     Compare(Operand, Operand),
+    /// A function was called with this as its first argument.
+    Call(Value),
 }
 
 /// What a register holds.
@@ -114,7 +130,15 @@ impl Trace {
 
     /// The number of a register that holds a value, as x86 encodes it.
     pub(super) fn register_of(&self, value: Value) -> Option<u8> {
-        self.find(|held| held.value == value && !held.is_narrow)
+        self.registers_of(value).next()
+    }
+
+    /// The numbers of all registers that hold a value.
+    pub(super) fn registers_of(&self, value: Value) -> impl Iterator<Item = u8> {
+        let numbered = (0..).zip(&self.registers);
+        numbered
+            .filter(move |(_, held)| held.value == value && !held.is_narrow)
+            .map(|(number, _)| number)
     }
 
     /// The number of a register whose low half is that of a value.
@@ -122,17 +146,27 @@ impl Trace {
         self.find(|held| held.value == value)
     }
 
-    /// Where an instruction's operand in memory is, if that is a pointer and a distance.
+    /// Where an instruction's operand in memory is, if whole registers and a distance tell.
     pub(super) fn place_of(&self, instruction: &Instruction) -> Option<Place> {
         let has_memory = instruction.op_kinds().any(|kind| kind == OpKind::Memory);
-        let is_plain = instruction.memory_index() == Register::None
-            && instruction.memory_base().is_gpr64()
-            && !instruction.has_segment_prefix();
-        if !has_memory || !is_plain {
+        if !has_memory || instruction.has_segment_prefix() {
             return None;
         }
+        let base = match instruction.memory_base() {
+            // Its displacement is the address.
+            Register::None | Register::RIP => Value::NOTHING,
+            base => self.whole_value_of(base)?,
+        };
+        let index = match instruction.memory_index() {
+            Register::None => None,
+            index => Some((
+                self.whole_value_of(index)?,
+                instruction.memory_index_scale(),
+            )),
+        };
         Some(Place {
-            base: self.whole_value_of(instruction.memory_base())?,
+            base,
+            index,
             offset: instruction.memory_displacement64(),
             size: instruction.memory_size().size(),
         })
@@ -185,6 +219,9 @@ impl Trace {
         place: Option<Place>,
         instruction: &Instruction,
     ) -> Option<Effect> {
+        if instruction.flow_control() == FlowControl::Call {
+            return self.whole_value_of(Register::RDI).map(Effect::Call);
+        }
         let source = self.operand(1, place, instruction);
         if instruction.mnemonic() == Mnemonic::Cmp {
             return Some(Effect::Compare(self.operand(0, place, instruction), source));
@@ -200,6 +237,8 @@ impl Trace {
             Mnemonic::Mov => Some(Effect::Store(place, source)),
             Mnemonic::Inc => Some(Effect::Increment(place)),
             Mnemonic::Add if source == Operand::Constant(1) => Some(Effect::Increment(place)),
+            Mnemonic::Dec => Some(Effect::Decrement(place)),
+            Mnemonic::Sub if source == Operand::Constant(1) => Some(Effect::Decrement(place)),
             _ if instruction.op1_register().is_vector_register() => {
                 Some(Effect::Store(place, Operand::Other))
             }
