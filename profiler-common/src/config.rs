@@ -296,8 +296,8 @@ pub enum ObjectCookie {
 pub struct ReuseCookie {
     /// The register that holds the object, or zero if there is none.
     pub object: u8,
-    /// Whether the link to the next one lies where reference counts are, which else are zero.
-    pub is_linked_by_count: bool,
+    /// The object's reference count, unless its link to the next one lies there.
+    pub references: Option<u8>,
     /// The size of pools is two to the power of this.
     pub pool_shift: u8,
 }
@@ -345,6 +345,9 @@ impl ObjectCookie {
     const PAGE: u64 = 1 << 33;
     const REUSE: u64 = 1 << 34;
 
+    /// Instead of a reference count: there is none.
+    const NO_COUNT: u8 = u8::MAX;
+
     /// The cookie as the kernel carries it.
     pub const fn to_wire(self) -> u64 {
         match self {
@@ -361,11 +364,14 @@ impl ObjectCookie {
             Self::Reuse(cookie) => {
                 let ReuseCookie {
                     object,
-                    is_linked_by_count,
+                    references,
                     pool_shift,
                 } = cookie;
-                let linked = (is_linked_by_count as u64) << 8;
-                (object as u64) | linked | (pool_shift as u64) << 16 | Self::REUSE
+                let references = match references {
+                    Some(count) => count,
+                    None => Self::NO_COUNT,
+                };
+                (object as u64) | (references as u64) << 8 | (pool_shift as u64) << 16 | Self::REUSE
             }
         }
     }
@@ -381,10 +387,11 @@ impl ObjectCookie {
             });
         }
         if raw & Self::REUSE != 0 {
-            let [object, linked, pool_shift, ..] = raw.to_le_bytes();
+            let [object, references, pool_shift, ..] = raw.to_le_bytes();
+            let is_count = references != Self::NO_COUNT;
             return Self::Reuse(ReuseCookie {
                 object,
-                is_linked_by_count: linked != 0,
+                references: if is_count { Some(references) } else { None },
                 pool_shift,
             });
         }
@@ -457,10 +464,10 @@ mod tests {
             let cookie = ObjectCookie::NewPool(cookie);
             assert_eq!(ObjectCookie::from_wire(cookie.to_wire()), cookie);
         }
-        for is_linked_by_count in [false, true] {
+        for references in [None, Some(0), Some(1)] {
             let cookie = ObjectCookie::Reuse(ReuseCookie {
                 object: 12,
-                is_linked_by_count,
+                references,
                 pool_shift: 14,
             });
             assert_eq!(ObjectCookie::from_wire(cookie.to_wire()), cookie);
@@ -471,7 +478,7 @@ mod tests {
     fn the_block_of_an_object_begins_in_front_of_it_or_there() {
         let cookie = ReuseCookie {
             object: 0,
-            is_linked_by_count: false,
+            references: None,
             pool_shift: 12,
         };
         let pool = 0x7f00_0000_3000;

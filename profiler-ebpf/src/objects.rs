@@ -112,7 +112,12 @@ fn first_of_page(registers: &pt_regs, cookie: PageCookie) -> Option<Object> {
 #[inline(always)]
 fn used_again(registers: &pt_regs, cookie: ReuseCookie) -> Option<Object> {
     let object = by_number(registers, cookie.object);
-    if object == 0 || !cookie.is_linked_by_count && read_user::<u64>(object)? != 0 {
+    if object == 0 {
+        return None;
+    }
+    if let Some(references) = cookie.references
+        && read_user::<u64>(object)? != u64::from(references)
+    {
         return None;
     }
     let header = read_user::<PoolHeader>(cookie.pool_of(object))?;

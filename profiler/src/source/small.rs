@@ -77,7 +77,7 @@ impl SmallObjectSites {
         let reuses = self.reuses.iter().map(|site| {
             let cookie = ObjectCookie::Reuse(ReuseCookie {
                 object: site.object,
-                is_linked_by_count: site.is_linked_by_count,
+                references: site.references,
                 pool_shift: pool_bits,
             });
             (site.address, cookie)

@@ -35,8 +35,8 @@ pub struct ReuseSite {
     /// The register that holds the object's address there, or zero if there is none, as x86
     /// numbers it (0 is `rax`).
     pub object: u8,
-    /// Whether the link to the next object lies where reference counts are, which else are zero.
-    pub is_linked_by_count: bool,
+    /// The object's reference count there, unless its link to the next one lies there.
+    pub references: Option<u8>,
 }
 
 /// Finds the places where dead objects are used again, in the order of their addresses.
@@ -103,21 +103,23 @@ fn site_at(
     }
     let mut trace = Trace::new();
     trace.follow(before);
-    let (object, is_linked_by_count) = unchained(code, &trace, branch).or_else(|| {
+    let (object, references) = unchained(code, &trace, branch).or_else(|| {
         let is_recent = since_branch(before).iter().any(loads_from_array);
-        let object = counted_off(code, &trace, branch).filter(|_| is_recent)?;
-        Some((object, false))
+        counted_off(code, &trace, branch).filter(|_| is_recent)
     })?;
     Some(ReuseSite {
         address: branch.ip(),
         object: trace.register_of(object)?,
-        is_linked_by_count,
+        references,
     })
 }
 
-/// The first link of a chain, which was just found to be there or not, and whether the next one is
-/// found through its reference count.
-fn unchained(code: MachineCode<'_>, trace: &Trace, branch: &Instruction) -> Option<(Value, bool)> {
+/// The first link of a chain, which was just found to be there or not, and its reference count.
+fn unchained(
+    code: MachineCode<'_>,
+    trace: &Trace,
+    branch: &Instruction,
+) -> Option<(Value, Option<u8>)> {
     let there_is_one = match branch.code() {
         Code::Je_rel8_64 | Code::Je_rel32_64 => branch.next_ip(),
         Code::Jne_rel8_64 | Code::Jne_rel32_64 => branch.near_branch_target(),
@@ -144,12 +146,16 @@ fn unchained(code: MachineCode<'_>, trace: &Trace, branch: &Instruction) -> Opti
         next.is_some_and(|next| way.contains(&Effect::Store(list, Operand::Value(next))))
     };
     let link = LINKS.into_iter().find(is_replaced)?;
-    let is_linked_by_count = link == REFERENCE_COUNT;
-    (is_born(&way, first) || gets_type(&way, first)).then_some((first, is_linked_by_count))
+    let references = (link != REFERENCE_COUNT).then_some(0);
+    (is_born(&way, first) || gets_type(&way, first)).then_some((first, references))
 }
 
-/// What was read last off an array that was counted down.
-fn counted_off(code: MachineCode<'_>, trace: &Trace, branch: &Instruction) -> Option<Value> {
+/// What was read last off an array that was counted down, and its reference count.
+fn counted_off(
+    code: MachineCode<'_>,
+    trace: &Trace,
+    branch: &Instruction,
+) -> Option<(Value, Option<u8>)> {
     let effects = trace.effects();
     let (list, object) = effects.iter().rev().find_map(|effect| match effect {
         Effect::Load(place, value) => {
@@ -165,7 +171,13 @@ fn counted_off(code: MachineCode<'_>, trace: &Trace, branch: &Instruction) -> Op
         Effect::Store(place, Operand::Value(_)) | Effect::Decrement(place) => counts(place),
         _ => false,
     });
-    let is_born = if branch.flow_control() == FlowControl::Call {
+    if !is_counted {
+        return None;
+    }
+    if is_born(effects, object) {
+        return Some((object, Some(1)));
+    }
+    let will_be_born = if branch.flow_control() == FlowControl::Call {
         // What is only passed on is given back for good.
         let mut registers = trace.registers_of(object);
         registers.any(|register| KEPT_BY_CALLS.contains(&register))
@@ -177,7 +189,7 @@ fn counted_off(code: MachineCode<'_>, trace: &Trace, branch: &Instruction) -> Op
             .into_iter();
         ways.any(|way| is_born(&way, object))
     };
-    (is_counted && is_born).then_some(object)
+    will_be_born.then_some((object, Some(0)))
 }
 
 /// Whether an object's reference count is set to one, here or in a function.
@@ -195,4 +207,121 @@ fn gets_type(way: &[Effect], object: Value) -> bool {
     let kind = field(object, TYPE, 8);
     let mut stores = way.iter();
     stores.any(|effect| matches!(effect, Effect::Store(place, _) if *place == kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*, sample::select};
+
+    use super::*;
+
+    const START: u64 = 0x40_0000;
+
+    // The list is at %rax, the object in %rbx.
+    const LOAD_FIRST: &[u8] = &[0x48, 0x8b, 0x58, 0x40]; // mov 0x40(%rax), %rbx
+    const TEST_FIRST: &[u8] = &[0x48, 0x85, 0xdb]; // test %rbx, %rbx
+    const LOAD_NEXT: &[u8] = &[0x48, 0x8b, 0x4b, 0x18]; // mov 0x18(%rbx), %rcx
+    const LOAD_NEXT_AT_COUNT: &[u8] = &[0x48, 0x8b, 0x0b]; // mov (%rbx), %rcx
+    const STORE_NEXT: &[u8] = &[0x48, 0x89, 0x48, 0x40]; // mov %rcx, 0x40(%rax)
+    const SET_TYPE: &[u8] = &[0x48, 0x89, 0x53, 0x08]; // mov %rdx, 0x8(%rbx)
+    const COUNT_DOWN: &[u8] = &[0x83, 0x68, 0x30, 0x01]; // subl $1, 0x30(%rax)
+    const LOAD_AT_COUNT: &[u8] = &[0x48, 0x8b, 0x5c, 0xc8, 0x40]; // mov 0x40(%rax,%rcx,8), %rbx
+    const LOAD_AT_COUNT_TO_ARGUMENT: &[u8] = &[0x48, 0x8b, 0x7c, 0xc8, 0x40]; // … , %rdi
+    const PASS: &[u8] = &[0x48, 0x89, 0xdf]; // mov %rbx, %rdi
+    const SPOIL: &[u8] = &[0x48, 0x89, 0xd3]; // mov %rdx, %rbx
+    const BEAR: &[u8] = &[0x48, 0xc7, 0x03, 0x01, 0, 0, 0]; // movq $1, (%rbx)
+    const CALL: &[u8] = &[0xe8, 0, 1, 0, 0];
+    const RETURN: &[u8] = &[0xc3];
+    const JE_1: &[u8] = &[0x74, 1];
+    const JNE_1: &[u8] = &[0x75, 1];
+
+    fn sites_in(pieces: &[&[u8]]) -> Vec<ReuseSite> {
+        find(&[Segment {
+            address: START,
+            bytes: &pieces.concat(),
+        }])
+    }
+
+    fn site(offset: u64, references: Option<u8>) -> ReuseSite {
+        ReuseSite {
+            address: START + offset,
+            object: 3,
+            references,
+        }
+    }
+
+    #[test]
+    fn a_chain_is_known_by_its_first_link_being_replaced() {
+        #[rustfmt::skip]
+        let cases: &[(&[&[u8]], ReuseSite)] = &[
+            (&[LOAD_FIRST, TEST_FIRST, JE_1, LOAD_NEXT, STORE_NEXT, BEAR, RETURN], site(7, Some(0))),
+            (&[LOAD_FIRST, TEST_FIRST, JNE_1, RETURN, LOAD_NEXT, STORE_NEXT, BEAR], site(7, Some(0))),
+            (&[LOAD_FIRST, TEST_FIRST, JE_1, LOAD_NEXT, STORE_NEXT, PASS, CALL], site(7, Some(0))),
+            (&[LOAD_FIRST, TEST_FIRST, JE_1, LOAD_NEXT, STORE_NEXT, SET_TYPE, CALL], site(7, Some(0))),
+            (&[LOAD_FIRST, TEST_FIRST, JE_1, LOAD_NEXT_AT_COUNT, STORE_NEXT, BEAR], site(7, None)),
+        ];
+        for (pieces, expected) in cases {
+            assert_eq!(sites_in(pieces), [*expected], "{pieces:x?}");
+        }
+    }
+
+    #[test]
+    fn an_array_is_known_by_being_counted_down() {
+        #[rustfmt::skip]
+        let cases: &[(&[&[u8]], ReuseSite)] = &[
+            (&[COUNT_DOWN, LOAD_AT_COUNT, TEST_FIRST, JNE_1, RETURN, BEAR, RETURN], site(12, Some(0))),
+            (&[COUNT_DOWN, LOAD_AT_COUNT, BEAR, TEST_FIRST, JNE_1, RETURN, RETURN], site(19, Some(1))),
+            (&[COUNT_DOWN, LOAD_AT_COUNT, PASS, CALL, RETURN], site(12, Some(0))),
+        ];
+        for (pieces, expected) in cases {
+            assert_eq!(sites_in(pieces), [*expected], "{pieces:x?}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_it_is_none() {
+        let cases: &[&[&[u8]]] = &[
+            &[LOAD_FIRST, TEST_FIRST, JE_1, STORE_NEXT, BEAR],
+            &[LOAD_FIRST, TEST_FIRST, JE_1, LOAD_NEXT, BEAR],
+            &[LOAD_FIRST, TEST_FIRST, JE_1, LOAD_NEXT, STORE_NEXT, RETURN],
+            &[
+                LOAD_FIRST, SPOIL, TEST_FIRST, JE_1, LOAD_NEXT, STORE_NEXT, BEAR,
+            ],
+            &[
+                LOAD_FIRST, TEST_FIRST, JE_1, SPOIL, LOAD_NEXT, STORE_NEXT, BEAR,
+            ],
+            &[LOAD_AT_COUNT, PASS, CALL],
+            &[COUNT_DOWN, LOAD_AT_COUNT, CALL],
+            &[COUNT_DOWN, LOAD_AT_COUNT, SPOIL, PASS, CALL],
+            // It is given back for good.
+            &[COUNT_DOWN, LOAD_AT_COUNT_TO_ARGUMENT, CALL],
+        ];
+        for pieces in cases {
+            assert_eq!(sites_in(pieces), [], "{pieces:x?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_mixture_of_code_is_read_without_a_panic(
+            pieces in vec(
+                prop_oneof![
+                    6 => select(vec![
+                        LOAD_FIRST, TEST_FIRST, LOAD_NEXT, LOAD_NEXT_AT_COUNT, STORE_NEXT, SET_TYPE,
+                        COUNT_DOWN, LOAD_AT_COUNT, PASS, SPOIL, BEAR, CALL, JE_1, JNE_1,
+                    ]).prop_map(<[u8]>::to_vec),
+                    1 => vec(any::<u8>(), 0..8),
+                ],
+                0..16,
+            ),
+            address: u64,
+        ) {
+            let bytes = pieces.concat();
+            for site in find(&[Segment { address, bytes: &bytes }]) {
+                let offset = usize::try_from(site.address.wrapping_sub(address)).unwrap();
+                prop_assert!(offset < bytes.len());
+                prop_assert!(site.object < 16);
+            }
+        }
+    }
 }
