@@ -130,7 +130,7 @@ impl Watcher {
 const OF_EACH_CLASS: usize = 400;
 
 /// How far to look for the next address: others hand out objects, too.
-const REACH: usize = 200;
+const REACH: usize = 2000;
 
 /// How many of the addresses occur in the order in which they were told.
 fn in_order(told: &[u64], seen: &[u64]) -> usize {

@@ -42,10 +42,19 @@ def hidden_leak(heaptide, python, _run):
             f" | {found['overhead']['measured_percent']:.2f} %")
 
 
-def seeded_sites(heaptide, python, run):
-    command = [python, FOLDER / "seeded_sites.py", str(run + 1), "600000", str(SECONDS / 2)]
-    truth = {int(line): size for line, size in json.loads(alone([*command, "tracemalloc"])).items()}
-    _done, found = record(heaptide, command)
+def busy_sites(heaptide, python, run):
+    return seeded_sites(heaptide, python, run, 2_400_000, 0)
+
+
+def idle_sites(heaptide, python, run):
+    return seeded_sites(heaptide, python, run, 600_000, SECONDS / 2)
+
+
+def seeded_sites(heaptide, python, run, steps, seconds):
+    command = [python, FOLDER / "seeded_sites.py", str(run + 1), str(steps)]
+    truth = json.loads(alone([*command, "0", "tracemalloc"]))
+    truth = {int(line): size for line, size in truth.items()}
+    _done, found = record(heaptide, [*command, str(seconds)])
     said = {}
     for site in found["sites"]:
         if site["file"].endswith("sites.py") and site["function"].startswith("site_"):
@@ -72,7 +81,16 @@ BENCHES = [
         " the truth | truth within the interval | transient lines' share | cost",
         hidden_leak,
     ),
-    ("Forty lines that keep, replace or drop", "seed | of the true first ten found | sum against the truth", seeded_sites),
+    (
+        "Forty lines that keep, replace or drop, as fast as they can",
+        "seed | of the true first ten found | sum against the truth",
+        busy_sites,
+    ),
+    (
+        "Forty lines that keep, replace or drop, and sleep for most of the time",
+        "seed | of the true first ten found | sum against the truth",
+        idle_sites,
+    ),
     ("Allocated by line, in unequal phases", "share of each line, and what is said against the truth", unequal_phases),
 ]
 

@@ -2,8 +2,8 @@
 
     seeded_sites.py SEED STEPS SECONDS [tracemalloc]
 
-Says "ready", waits for a line, makes STEPS steps spread over SECONDS, prints "done" or, with
-tracemalloc, the bytes that each line still holds.
+Says "ready", waits for a line, makes STEPS steps spread over SECONDS, or as fast as it can if that
+is 0, prints "done" or, with tracemalloc, the bytes that each line still holds.
 """
 
 import collections
@@ -50,7 +50,7 @@ def main(seed, steps, seconds, traced):
             kept[step] = made
         else:
             caches[site].append(made)
-        if not traced and step % 64 == 0:
+        if seconds and step % 64 == 0:
             early = start + seconds * step / steps - time.monotonic()
             if early > 0.001:
                 time.sleep(early)

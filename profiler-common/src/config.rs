@@ -305,7 +305,7 @@ pub struct ReuseCookie {
 impl ReuseCookie {
     /// The block that the object is in, if its pool has this header and hands it out. The garbage
     /// collector and others may have put something in front of the object.
-    #[inline(always)]
+    #[inline]
     pub fn block_of(&self, object: u64, header: &PoolHeader) -> Option<u64> {
         let pool = self.pool_of(object);
         let bytes = u64::from(header.size_class.checked_add(1)?) * u64::from(CLASS_BYTES);
@@ -320,7 +320,7 @@ impl ReuseCookie {
     }
 
     /// The pool that an object is in, if it is in one.
-    #[inline(always)]
+    #[inline]
     pub const fn pool_of(&self, object: u64) -> u64 {
         // Behind 63, shifts are a panic.
         let shift = self.pool_shift & 31;

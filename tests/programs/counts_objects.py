@@ -9,6 +9,8 @@ HEAD = bytes().__sizeof__()
 # Without a GIL a head alone fills the class of 48 bytes.
 SIZES = [block - HEAD for block in range(48, 513, 16) if block > HEAD]
 COUNT = 400
+# What is made by repeating it needs no other object, such as a tuple of arguments.
+BYTE = b"."
 # Made before anybody watches, so that the lines below hand out nothing but what they say.
 SLOTS = [None] * (COUNT * len(SIZES))
 NUMBERS = [list(range(first, first + COUNT)) for first in range(0, len(SLOTS), COUNT)]
@@ -18,14 +20,14 @@ ADDRESSES = [None] * len(SLOTS)
 def drop():
     for size in SIZES:
         for _ in repeat(None, COUNT):
-            dropped = bytes(size)  # drops
+            dropped = BYTE * size  # drops
     return len(SLOTS)
 
 
 def keep():
     for size, numbers in zip(SIZES, NUMBERS):
         for number in numbers:
-            SLOTS[number] = bytes(size)  # keeps
+            SLOTS[number] = BYTE * size  # keeps
     return sum(map(len, SLOTS)) + HEAD * len(SLOTS)
 
 
@@ -33,7 +35,7 @@ def tell():
     """Keeps and drops in turns, and tells the addresses in the order of the objects."""
     for size, numbers in zip(SIZES, NUMBERS):
         for number in numbers:
-            made = bytes(size)
+            made = BYTE * size
             ADDRESSES[number] = id(made)
             if number % 3:
                 SLOTS[number] = made

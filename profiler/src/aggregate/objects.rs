@@ -10,7 +10,7 @@ use foldhash::HashMap;
 
 use profiler_common::sampling::PROBABILITIES;
 
-use super::ghosts::{Kin, LifeTables};
+use super::ghosts::{Kin, LifeTables, YoungAge};
 
 use crate::{
     profile::{Counters, Metered, SizeClass, StackId},
@@ -36,6 +36,8 @@ pub(super) struct Object {
     /// The stack that got it.
     pub(super) stack: StackId,
     size_class: SizeClass,
+    /// How old it was when the window closed in which it was handed out.
+    young: YoungAge,
     /// How large it is, in words.
     words: u32,
     /// Whether it was only by chance that it was seen.
@@ -152,6 +154,7 @@ impl ObjectBook {
         let object = Object {
             stack,
             size_class,
+            young: YoungAge::default(),
             words: u32::try_from(bytes / WORD_BYTES).unwrap_or(u32::MAX),
             is_sampled: weight > 1.0,
             copies: self.share(size_class, weight),
@@ -190,7 +193,10 @@ impl ObjectBook {
     ) -> Option<Object> {
         self.replaced.remove(&address);
         let gone = self.objects.remove(&address)?;
-        if is_in_window && gone.was_seen() {
+        if is_in_window && !gone.was_seen() {
+            let age = YoungAge::new(gone.age(now));
+            self.lives.died_young(gone.kin(), age);
+        } else if is_in_window {
             self.lives.replaced(gone.kin(), gone.age(now));
             if let Some(identity) = gone.identity {
                 self.replaced.insert(address, (gone.kin(), identity));
@@ -203,8 +209,13 @@ impl ObjectBook {
     /// process did only a part of what it does in such a time otherwise.
     pub(super) fn watched(&mut self, window: Range<Duration>, progress: f64) {
         let (from, until) = (millis(window.start), millis(window.end));
-        let seen = |object: &&Object| object.was_seen() && object.born < from;
-        for object in self.objects.values().filter(seen) {
+        for object in self.objects.values_mut() {
+            if !object.was_seen() {
+                object.young = YoungAge::new(until.saturating_sub(object.born));
+                continue;
+            } else if object.born >= from {
+                continue;
+            }
             let [from, until] = [from, until].map(|time| time.saturating_sub(object.born));
             self.lives.watched(object.kin(), (from, until), progress);
         }
@@ -218,7 +229,8 @@ impl ObjectBook {
         unseen: f64,
     ) -> impl Iterator<Item = (&Object, f64)> {
         self.objects.values().map(move |object| {
-            let chance = self.lives.chance(object.kin(), object.age(now), unseen);
+            let (kin, age) = (object.kin(), object.age(now));
+            let chance = self.lives.chance(kin, object.young, age, unseen);
             (object, chance)
         })
     }
@@ -242,7 +254,15 @@ impl ObjectBook {
             self.lives.compared(kin, was.may_become(&found));
         }
         let object = self.objects.get_mut(&address)?;
-        if object.sees(fate, now) {
+        let is_first = !object.was_seen();
+        let (kin, young, stays) = (object.kin(), object.young, object.sees(fate, now));
+        if is_first && stays {
+            self.lives.left_young(kin, young);
+        } else if is_first {
+            // Some time before the end.
+            self.lives.died_young(kin, young.earlier());
+        }
+        if stays {
             return None;
         }
         self.objects.remove(&address)

@@ -5,6 +5,7 @@
 //! it cannot, and trusts nothing that stands in the file.
 
 mod causes;
+mod changes;
 mod checked;
 mod classes;
 mod create;

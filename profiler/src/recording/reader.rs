@@ -29,13 +29,13 @@ const HEADER: u64 = 100;
 /// Reads a recording, but for which threads were seen. Nothing in the file is believed: whatever
 /// its bytes are, this returns.
 pub fn read(path: &Path) -> Result<Recorded, RecordingError> {
-    read_by(path, read_from)
+    read_by(path, |connection, reopen| read_from(connection, reopen))
 }
 
 /// Reads all of a recording.
 pub fn read_with_threads(path: &Path) -> Result<Recorded, RecordingError> {
-    read_by(path, |connection| {
-        let mut recorded = read_from(connection)?;
+    read_by(path, |connection, reopen| {
+        let mut recorded = read_from(connection, reopen)?;
         if check_kind(connection)? >= schema::HAS_THREADS {
             recorded.threads = threads::read(connection, &recorded)?;
         }
@@ -43,16 +43,19 @@ pub fn read_with_threads(path: &Path) -> Result<Recorded, RecordingError> {
     })
 }
 
+/// Opens the file once more.
+type Reopen<'a> = &'a dyn Fn() -> Option<Connection>;
+
 fn read_by(
     path: &Path,
-    read: impl FnOnce(&Connection) -> Result<Recorded, Fault>,
+    read: impl FnOnce(&Connection, Reopen<'_>) -> Result<Recorded, Fault>,
 ) -> Result<Recorded, RecordingError> {
     check_start(path)?;
     // Names like `:memory:` and `file:x` mean something else to SQLite.
     let absolute = std::path::absolute(path).unwrap_or_else(|_no_folder| path.to_owned());
     open(&absolute)
         .map_err(Fault::from)
-        .and_then(|connection| read(&connection))
+        .and_then(|connection| read(&connection, &|| open(&absolute).ok()))
         .map_err(|fault| fault.at(path))
 }
 
@@ -151,7 +154,7 @@ fn immutable(path: &Path) -> PathBuf {
     uri.into()
 }
 
-fn read_from(connection: &Connection) -> Result<Recorded, Fault> {
+fn read_from(connection: &Connection, reopen: Reopen<'_>) -> Result<Recorded, Fault> {
     let format = check_kind(connection)?;
     let mut recorded = Recorded {
         facts: facts::read(connection)?,
@@ -162,7 +165,9 @@ fn read_from(connection: &Connection) -> Result<Recorded, Fault> {
         threads: Threads::default(),
     };
     recorded.survivors = tables::survivors(connection, &recorded)?;
-    recorded.intervals = Intervals::read(connection, &recorded, format)?;
+    // Of a file that is still being written, a second connection may see more.
+    let second = recorded.facts.complete.then(reopen).flatten();
+    recorded.intervals = Intervals::read(connection, second, &recorded, format)?;
     if !recorded.facts.complete {
         let last = recorded.intervals.last();
         recorded.facts.duration = last.map(|interval| interval.end).unwrap_or_default();
@@ -397,7 +402,7 @@ mod tests {
                 .unwrap();
             assert_eq!(read(&path).unwrap().facts, facts());
             let connection = connect(immutable(&path), OpenFlags::SQLITE_OPEN_URI).unwrap();
-            assert_eq!(read_from(&connection).unwrap().facts, facts());
+            assert_eq!(read_from(&connection, &|| None).unwrap().facts, facts());
         }
     }
 

@@ -9,13 +9,14 @@ use rusqlite::Connection;
 
 use super::{
     causes,
+    changes::{self, Known},
     checked::{Fault, Fields},
     classes, schema, series,
 };
 use crate::{
     profile::{
-        Census, Change, Counters, Frame, FrameId, Interval, Lifecycle, LifecycleKind, Metered,
-        ProcessKey, ProcessRecord, Recorded, SocketCensus, StackId, StackTable, Survivor,
+        Census, Counters, Frame, FrameId, Interval, Lifecycle, LifecycleKind, Metered, ProcessKey,
+        ProcessRecord, Recorded, SocketCensus, StackId, StackTable, Survivor,
     },
     units::Pid,
 };
@@ -145,13 +146,14 @@ pub(super) struct Intervals {
     /// The position that was looked up last: rows of an interval come together.
     last: Option<(i64, usize)>,
     process_count: usize,
-    stack_count: usize,
 }
 
 impl Intervals {
     /// Reads all intervals with what happened in them; `recorded` has processes and stacks already.
+    /// A second connection, if it sees the same, makes it faster.
     pub(super) fn read(
         connection: &Connection,
+        second: Option<Connection>,
         recorded: &Recorded,
         format: i64,
     ) -> Result<Vec<Interval>, Fault> {
@@ -160,10 +162,17 @@ impl Intervals {
             positions: HashMap::new(),
             last: None,
             process_count: recorded.processes.len(),
-            stack_count: recorded.stacks.stack_count(),
         };
         intervals.read_times(connection)?;
-        intervals.read_changes(connection)?;
+        let Self {
+            filled, positions, ..
+        } = &mut intervals;
+        let known = Known {
+            positions,
+            processes: recorded.processes.len(),
+            stacks: recorded.stacks.stack_count(),
+        };
+        changes::read(connection, second, filled, known)?;
         intervals.read_censuses(connection)?;
         if format >= 2 {
             intervals.read_allocators(connection)?;
@@ -175,10 +184,6 @@ impl Intervals {
         }
         intervals.read_lifecycles(connection)?;
         intervals.read_losses(connection)?;
-        for interval in &mut intervals.filled {
-            let key = |change: &Change| (change.process, change.stack, change.meter);
-            interval.changes.sort_unstable_by_key(key);
-        }
         Ok(intervals.filled)
     }
 
@@ -228,35 +233,6 @@ impl Intervals {
     fn interval(&mut self, fields: &Fields<'_>) -> Result<&mut Interval, Fault> {
         let position = self.position(fields)?;
         Ok(&mut self.filled[position])
-    }
-
-    fn read_changes(&mut self, connection: &Connection) -> Result<(), Fault> {
-        let sql = "SELECT interval, process, stack, meter, bytes_in, count_in, bytes_out, \
-                   count_out, samples FROM change ORDER BY interval, process, stack, meter";
-        let mut keys = Ascending::default();
-        let mut totals = Totals::default();
-        each_row(connection, "change", sql, |fields| {
-            let stack = StackId(fields.id(2, self.stack_count)?);
-            let meter = fields.named(3, Metered::from_name)?;
-            let counters = Counters {
-                bytes_in: fields.size(4)?,
-                count_in: fields.size(5)?,
-                bytes_out: fields.size(6)?,
-                count_out: fields.size(7)?,
-                samples: fields.size(8)?,
-            };
-            totals.add(counters)?;
-            let process = ProcessKey(fields.id(1, self.process_count)?);
-            let position = self.position(fields)?;
-            keys.check("change", (position, process, stack, meter.name()))?;
-            self.filled[position].changes.push(Change {
-                process,
-                stack,
-                meter,
-                counters,
-            });
-            Ok(())
-        })
     }
 
     fn read_censuses(&mut self, connection: &Connection) -> Result<(), Fault> {
@@ -405,10 +381,15 @@ impl<K: Ord> Ascending<K> {
 
 /// The sums of all counters, which must not overflow wherever they are added up.
 #[derive(Default)]
-struct Totals(Counters);
+pub(super) struct Totals(Counters);
 
 impl Totals {
-    fn add(&mut self, counters: Counters) -> Result<(), Fault> {
+    /// All of it.
+    pub(super) const fn sum(&self) -> Counters {
+        self.0
+    }
+
+    pub(super) fn add(&mut self, counters: Counters) -> Result<(), Fault> {
         let Counters {
             bytes_in,
             count_in,
