@@ -43,18 +43,18 @@ def hidden_leak(heaptide, python, _run):
 
 
 def busy_sites(heaptide, python, run):
-    return seeded_sites(heaptide, python, run, 2_400_000, 0)
+    return seeded_sites(heaptide, python, run, "work")
 
 
 def idle_sites(heaptide, python, run):
-    return seeded_sites(heaptide, python, run, 600_000, SECONDS / 2)
+    return seeded_sites(heaptide, python, run, "sleep")
 
 
-def seeded_sites(heaptide, python, run, steps, seconds):
-    command = [python, FOLDER / "seeded_sites.py", str(run + 1), str(steps)]
-    truth = json.loads(alone([*command, "0", "tracemalloc"]))
+def seeded_sites(heaptide, python, run, meanwhile):
+    command = [python, FOLDER / "seeded_sites.py", str(run + 1), str(round(20_000 * SECONDS)), str(SECONDS)]
+    truth = json.loads(alone([*command, "tracemalloc"]))
     truth = {int(line): size for line, size in truth.items()}
-    _done, found = record(heaptide, [*command, str(seconds)])
+    _done, found = record(heaptide, [*command, meanwhile])
     said = {}
     for site in found["sites"]:
         if site["file"].endswith("sites.py") and site["function"].startswith("site_"):
@@ -82,7 +82,7 @@ BENCHES = [
         hidden_leak,
     ),
     (
-        "Forty lines that keep, replace or drop, as fast as they can",
+        "Forty lines that keep, replace or drop, in a busy process",
         "seed | of the true first ten found | sum against the truth",
         busy_sites,
     ),

@@ -1,9 +1,10 @@
 """Forty lines that keep, replace or drop what they make, as a seed determines.
 
-    seeded_sites.py SEED STEPS SECONDS [tracemalloc]
+    seeded_sites.py SEED STEPS SECONDS sleep|work|tracemalloc
 
-Says "ready", waits for a line, makes STEPS steps spread over SECONDS, or as fast as it can if that
-is 0, prints "done" or, with tracemalloc, the bytes that each line still holds.
+Says "ready", waits for a line, makes STEPS steps, which are spread over SECONDS by sleeping or by
+other work that makes no objects. Prints "done" or, with tracemalloc, which does not wait, the bytes
+that each line still holds.
 """
 
 import collections
@@ -13,6 +14,20 @@ import sys
 import time
 
 SITES = 40
+# It takes about 20 µs to find out that there is no one in it.
+ZEROS = bytes(1 << 18)
+
+
+def sleep_until(due):
+    early = due - time.monotonic()
+    if early > 0.001:
+        time.sleep(early)
+
+
+def work_until(due):
+    while time.monotonic() < due:
+        for _ in range(10):
+            ZEROS.count(1)
 
 
 def program(generator):
@@ -20,12 +35,12 @@ def program(generator):
     lines = []
     for site in range(SITES):
         length = generator.choice([0, 10, 30, 60, 120, 250, 400])
-        makes = generator.choice([f"'%0{length + 5}d' % n", f"(n, [n] * {length // 8 + 1})", f"bytes({length + 1})"])
+        makes = generator.choice([f"'%0{length + 5}d' % n", f"(n, [n] * {length // 8 + 1})", f"b'%0{length + 5}d' % n"])
         lines.append(f"def site_{site}(n): return {makes}")
     return "\n" + "\n".join(lines)
 
 
-def main(seed, steps, seconds, traced):
+def main(seed, steps, seconds, meanwhile):
     generator = random.Random(seed)
     names = {}
     exec(compile(program(generator), "sites.py", "exec"), names)
@@ -38,6 +53,8 @@ def main(seed, steps, seconds, traced):
     kept = [None] * steps
     print("ready", flush=True)
     sys.stdin.readline()
+    traced = meanwhile == "tracemalloc"
+    wait_until = {"sleep": sleep_until, "work": work_until}.get(meanwhile)
     if traced:
         import tracemalloc
 
@@ -50,10 +67,8 @@ def main(seed, steps, seconds, traced):
             kept[step] = made
         else:
             caches[site].append(made)
-        if seconds and step % 64 == 0:
-            early = start + seconds * step / steps - time.monotonic()
-            if early > 0.001:
-                time.sleep(early)
+        if wait_until and step % 64 == 0:
+            wait_until(start + seconds * step / steps)
     if traced:
         statistics = tracemalloc.take_snapshot().statistics("lineno")
         found = {s.traceback[0].lineno: s.size for s in statistics if s.traceback[0].filename == "sites.py"}
@@ -64,4 +79,4 @@ def main(seed, steps, seconds, traced):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), len(sys.argv) > 4)
+    main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4])

@@ -43,6 +43,7 @@ struct Pool {
 #[derive(Clone, Copy, Debug)]
 struct Elder {
     block: SmallBlock,
+    /// Only if it cannot change: most elders live long, and change.
     identity: Option<Identity>,
     /// Whether no object lived there, but a dead one was kept. Later, about as many blocks will be
     /// kept, which belong to no line: whichever these are, such elders stand for them.
@@ -59,6 +60,7 @@ impl Elder {
             Fate::Kept => self.was_kept,
             Fate::Alive(found) => {
                 let was = self.identity;
+                let found = found.filter(Identity::is_firm);
                 self.identity = found.or(was);
                 was.is_none_or(|was| found.is_some_and(|found| was.may_become(&found)))
             }
@@ -71,7 +73,7 @@ impl Pool {
         let living = blocks.into_iter().map(|(block, fate)| Elder {
             block,
             identity: match fate {
-                Fate::Alive(identity) => identity,
+                Fate::Alive(identity) => identity.filter(Identity::is_firm),
                 Fate::Dead | Fate::Unknown | Fate::Kept => None,
             },
             was_kept: fate == Fate::Kept,

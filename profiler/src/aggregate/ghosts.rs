@@ -10,9 +10,12 @@
 //! end what part of them does: those that are left then are not old enough to tell, and what became
 //! of the others says how many of them stay (the estimator of Kaplan and Meier).
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
-use crate::profile::{SizeClass, StackId};
+use crate::{
+    profile::{SizeClass, StackId},
+    python::fates::Identity,
+};
 
 /// Objects of one size class that one stack got: others have other lives.
 pub(super) type Kin = (StackId, SizeClass);
@@ -77,7 +80,7 @@ impl Youth {
     fn survival_from(&self, age: YoungAge) -> f64 {
         let (mut at_risk, mut survives) = (0.0, 1.0);
         for bin in (age.bin()..YOUNG_BINS).rev() {
-            let (died, left) = (f64::from(self.died[bin]), f64::from(self.left[bin]));
+            let (died, left) = (surely(self.died[bin].into()), f64::from(self.left[bin]));
             // Those that are left in a bin were at risk for half of it, on average.
             let exposed = at_risk + died + left / 2.0;
             at_risk += died + left;
@@ -91,6 +94,30 @@ impl Youth {
             }
         }
         survives
+    }
+}
+
+/// How alike the objects of each kind are whose value tells them apart.
+#[derive(Debug, Default)]
+pub(super) struct Likeness {
+    by_kin: HashMap<Kin, HashMap<Identity, f64>>,
+}
+
+impl Likeness {
+    /// There is an object of this value.
+    pub(super) fn add(&mut self, kin: Kin, identity: Identity) {
+        let values = self.by_kin.entry(kin).or_default();
+        *values.entry(identity).or_default() += 1.0;
+    }
+
+    /// Which part of the others of each kind look the same as one, on average, if there are others.
+    pub(super) fn parts(&self) -> HashMap<Kin, f64> {
+        let parts = self.by_kin.iter().filter_map(|(kin, values)| {
+            let all: f64 = values.values().sum();
+            let pairs: f64 = values.values().map(|count| count * (count - 1.0)).sum();
+            (all > 1.0).then(|| (*kin, pairs / (all * (all - 1.0))))
+        });
+        parts.collect()
     }
 }
 
@@ -138,15 +165,28 @@ impl LifeTables {
     }
 
     /// How probable it is that an object that looks alive at an age is. It was out of sight for
-    /// `unseen` of its time, after it had been seen up to the age `young`.
-    pub(super) fn chance(&self, kin: Kin, young: YoungAge, age: u32, unseen: f64) -> f64 {
+    /// `unseen` of its time, after it had been seen up to the age `young`. Which part of its kin
+    /// cannot be told from it may be known.
+    pub(super) fn chance(
+        &self,
+        kin: Kin,
+        (young, age): (YoungAge, u32),
+        alike: Option<f64>,
+        unseen: f64,
+    ) -> f64 {
         let Some(table) = self.by_kin.get(&kin) else {
             return 1.0;
         };
         let stays = table.youth.survival_from(young).powf(unseen);
         let survives = survival(unseen * table.hazard(age)) * stays;
-        let ghosts = (1.0 - survives) * table.alike.part(self.alike.part(0.5));
-        survives / (survives + ghosts)
+        let alike = alike.unwrap_or_else(|| table.alike.part(self.alike.part(0.5)));
+        let ghosts = (1.0 - survives) * alike;
+        // Both may be nothing.
+        if ghosts > 0.0 {
+            survives / (survives + ghosts)
+        } else {
+            1.0
+        }
     }
 }
 
@@ -232,25 +272,25 @@ mod tests {
     fn whose_places_are_never_taken_are_alive() {
         let tables = watched(true);
         for age in [10, 1000, 100_000] {
-            assert!(tables.chance(kin(2), YoungAge::default(), age, 0.99) >= 1.0);
-            assert!(tables.chance(kin(7), YoungAge::default(), age, 0.99) >= 1.0);
+            assert!(tables.chance(kin(2), (YoungAge(0), age), None, 0.99) >= 1.0);
+            assert!(tables.chance(kin(7), (YoungAge(0), age), None, 0.99) >= 1.0);
         }
     }
 
     #[test]
     fn who_is_older_than_its_like_gets_is_a_ghost() {
         let tables = watched(true);
-        assert!(tables.chance(kin(1), YoungAge::default(), 2000, 0.99) > 0.9);
-        let old = tables.chance(kin(1), YoungAge::default(), 60_000, 0.99);
+        assert!(tables.chance(kin(1), (YoungAge(0), 2000), None, 0.99) > 0.9);
+        let old = tables.chance(kin(1), (YoungAge(0), 60_000), None, 0.99);
         assert!(old < 0.5, "{old}");
-        assert!(tables.chance(kin(1), YoungAge::default(), 60_000, 0.0) >= 1.0);
+        assert!(tables.chance(kin(1), (YoungAge(0), 60_000), None, 0.0) >= 1.0);
     }
 
     #[test]
     fn ghosts_that_can_be_told_apart_have_been_found_already() {
         let (alike, different) = (watched(true), watched(false));
         let [alike, different] =
-            [alike, different].map(|it| it.chance(kin(1), YoungAge::default(), 60_000, 0.99));
+            [alike, different].map(|it| it.chance(kin(1), (YoungAge(0), 60_000), None, 0.99));
         assert!(different > 0.9 && alike < 0.5, "{different} {alike}");
     }
 
@@ -276,7 +316,8 @@ mod tests {
                 tables.left_young(kin(1), YoungAge::new(10 + window));
             }
         }
-        let chance = |young, unseen| tables.chance(kin(1), YoungAge::new(young), 5000, unseen);
+        let chance =
+            |young, unseen| tables.chance(kin(1), (YoungAge::new(young), 5000), None, unseen);
         assert!((0.1..0.3).contains(&chance(0, 1.0)), "{}", chance(0, 1.0));
         assert!(chance(20, 1.0) >= 1.0);
         assert!(chance(0, 0.0) >= 1.0, "it never was out of sight");
@@ -289,7 +330,24 @@ mod tests {
             tables.died_young(kin(1), YoungAge::new(1));
         }
         tables.left_young(kin(1), YoungAge::new(0));
-        let chance = tables.chance(kin(1), YoungAge::new(0), 1000, 0.99);
+        let chance = tables.chance(kin(1), (YoungAge(0), 1000), None, 0.99);
         assert!(chance < 0.05, "{chance}");
+    }
+
+    #[test]
+    fn likeness_is_by_how_many_pairs_are_the_same() {
+        let mut likeness = Likeness::default();
+        let value = |value| Identity::new(0x1000, [1, value]);
+        assert_eq!(likeness.parts().get(&kin(1)).copied(), None);
+        likeness.add(kin(1), value(1));
+        assert_eq!(
+            likeness.parts().get(&kin(1)).copied(),
+            None,
+            "there is no other"
+        );
+        likeness.add(kin(1), value(2));
+        assert_eq!(likeness.parts().get(&kin(1)).copied(), Some(0.0));
+        likeness.add(kin(1), value(2));
+        assert_eq!(likeness.parts().get(&kin(1)).copied(), Some(1.0 / 3.0));
     }
 }

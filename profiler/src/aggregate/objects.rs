@@ -10,7 +10,7 @@ use foldhash::HashMap;
 
 use profiler_common::sampling::PROBABILITIES;
 
-use super::ghosts::{Kin, LifeTables, YoungAge};
+use super::ghosts::{Kin, LifeTables, Likeness, YoungAge};
 
 use crate::{
     profile::{Counters, Metered, SizeClass, StackId},
@@ -89,6 +89,11 @@ impl Object {
     /// Whether it was looked at since it was handed out.
     const fn was_seen(&self) -> bool {
         self.due > 0
+    }
+
+    /// Its identity, if that cannot change.
+    fn value(&self) -> Option<Identity> {
+        self.identity.filter(Identity::is_firm)
     }
 
     const fn kin(&self) -> Kin {
@@ -228,10 +233,17 @@ impl ObjectBook {
         now: Duration,
         unseen: f64,
     ) -> impl Iterator<Item = (&Object, f64)> {
+        let mut likeness = Likeness::default();
+        for object in self.objects.values() {
+            if let Some(identity) = object.value() {
+                likeness.add(object.kin(), identity);
+            }
+        }
+        let alike = likeness.parts();
         self.objects.values().map(move |object| {
-            let (kin, age) = (object.kin(), object.age(now));
-            let chance = self.lives.chance(kin, object.young, age, unseen);
-            (object, chance)
+            let (kin, ages) = (object.kin(), (object.young, object.age(now)));
+            let alike = object.value().and_then(|_| alike.get(&kin).copied());
+            (object, self.lives.chance(kin, ages, alike, unseen))
         })
     }
 

@@ -42,13 +42,15 @@ const TYPE_PLACES: [usize; 3] = [1, 3, 5];
 const TYPE_FLAGS: u64 = 160;
 const TYPE_OF_TYPES: u64 = 1 << 31;
 
-/// Types whose objects never change.
-const IMMUTABLE: [(&str, Constancy); 5] = [
+/// Types with something about their objects that never changes, or seldom.
+const CONSTANT: [(&str, Constancy); 7] = [
     ("PyLong_Type", Constancy::Contents),
     ("PyFloat_Type", Constancy::Contents),
     ("PyUnicode_Type", Constancy::Text),
     ("PyBytes_Type", Constancy::Contents),
     ("PyTuple_Type", Constancy::Contents),
+    ("PyList_Type", Constancy::Pointer(2)),
+    ("PyDict_Type", Constancy::Pointer(3)),
 ];
 
 /// How much of an object never changes.
@@ -59,6 +61,9 @@ enum Constancy {
     Text,
     /// All of it.
     Contents,
+    /// Hardly ever, once it is filled: where the rest of it is, which the word tells that is so far
+    /// behind its type.
+    Pointer(usize),
 }
 
 /// Addresses at the ends of the address space are none of an object.
@@ -71,13 +76,15 @@ const MAX_KINDS: usize = 1 << 16;
 const OPEN: [u64; 2] = [0, u64::MAX];
 
 /// What does not change about an object.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Identity {
     /// The address of its type, mixed with the length or value of immutable objects: there are
     /// many identities to be kept.
     what: u64,
     /// The word after that: a hash, digits, or an item.
     rest: u64,
+    /// Whether it cannot change, rather than that it seldom does.
+    is_firm: bool,
 }
 
 /// An odd number without any pattern, which spreads values over all bits.
@@ -87,7 +94,24 @@ impl Identity {
     /// An object of the type at this address, with the two words behind it if these never change.
     pub const fn new(kind: u64, [size, rest]: [u64; 2]) -> Self {
         let what = kind ^ size.wrapping_mul(SPREAD).rotate_left(32);
-        Self { what, rest }
+        Self {
+            what,
+            rest,
+            is_firm: true,
+        }
+    }
+
+    /// What has a word, or a type and a word, that seldom changes.
+    const fn loose(kind: u64, rest: u64) -> Self {
+        Self {
+            is_firm: false,
+            ..Self::new(kind, [0, rest])
+        }
+    }
+
+    /// Whether it is another object for sure if this has changed.
+    pub const fn is_firm(&self) -> bool {
+        self.is_firm
     }
 
     /// Whether what was seen first may be what was seen later.
@@ -103,7 +127,7 @@ pub(super) struct Kinds {
     metatype: Option<u64>,
     /// Where objects keep their type.
     object_type: u64,
-    immutable: HashMap<u64, Constancy>,
+    constant: HashMap<u64, Constancy>,
     /// Where texts have what.
     text: Option<TextLayout>,
     /// Whether there is a type at an address.
@@ -120,7 +144,7 @@ impl Kinds {
         Self {
             metatype: address("PyType_Type"),
             object_type: interpreter.code.offsets.object_type.into(),
-            immutable: (IMMUTABLE.into_iter())
+            constant: (CONSTANT.into_iter())
                 .filter_map(|(name, constancy)| Some((address(name)?, constancy)))
                 .collect(),
             text: Some(interpreter.code.offsets.text),
@@ -145,20 +169,20 @@ impl Kinds {
         TYPE_PLACES.into_iter().find(is_type)
     }
 
-    /// What does not change about an object with these first words, if its type is known.
+    /// What does not change about an object with these first words, or seldom; of memory that is no
+    /// object, such as the items of a list, the first word. `None` if types cannot be told.
     pub(super) fn identity(&self, words: &Words) -> Option<Identity> {
-        let place = self.type_place(words)?;
+        let Some(place) = self.type_place(words) else {
+            return self.can_tell().then(|| Identity::loose(0, words[0]));
+        };
         let kind = words[place];
-        let value = match self.immutable.get(&kind) {
+        let value = match self.constant.get(&kind) {
             None => [0; 2],
-            Some(constancy) => {
-                let contents = match constancy {
-                    Constancy::Contents => place + 3,
-                    Constancy::Text => self.text_in(words, place - 1),
-                };
-                let contents = words.iter().skip(contents).copied();
-                [words[place + 1] ^ mixture(contents), words[place + 2]]
+            Some(Constancy::Pointer(behind)) => {
+                return Some(Identity::loose(kind, words[place + behind]));
             }
+            Some(Constancy::Contents) => valued(words, place, place + 3),
+            Some(Constancy::Text) => valued(words, place, self.text_in(words, place - 1)),
         };
         Some(Identity::new(kind, value))
     }
@@ -231,6 +255,12 @@ impl Kinds {
     }
 }
 
+/// The value of an object with its type at a place, and contents from another one on.
+fn valued(words: &Words, place: usize, contents: usize) -> [u64; 2] {
+    let contents = words.iter().skip(contents).copied();
+    [words[place + 1] ^ mixture(contents), words[place + 2]]
+}
+
 /// A number for a row of words, which hardly any other row has.
 fn mixture(words: impl Iterator<Item = u64>) -> u64 {
     words.fold(0, |mixed: u64, word| {
@@ -277,7 +307,7 @@ mod tests {
         let kinds = Kinds {
             metatype: Some(0x10_0000),
             object_type: 8,
-            immutable: HashMap::from_iter([(0x20_0000, Constancy::Contents)]),
+            constant: HashMap::from_iter([(0x20_0000, Constancy::Contents)]),
             text: None,
             known: HashMap::from_iter([(0x20_0000, true), (0x30_0000, true), (0x40_0000, false)]),
         };
