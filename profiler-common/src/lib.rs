@@ -11,6 +11,7 @@
 extern crate std;
 
 pub mod config;
+pub mod cookie;
 pub mod event;
 #[cfg(test)]
 mod fake;

@@ -5,7 +5,7 @@
 //! `1 - exp(-s / MEAN_BYTES)`, as if each byte were a chance of its own. Whoever was looked at
 //! stands for the reciprocal of that, which makes sums unbiased for all sizes.
 
-use crate::config::SIZE_CLASSES;
+use crate::cookie::SIZE_CLASSES;
 
 /// So many bytes are handed out between two bytes that are drawn, on average.
 pub const MEAN_BYTES: u32 = 96;

@@ -7,7 +7,8 @@ use aya_ebpf::{
     programs::{ProbeContext, RetProbeContext},
 };
 use profiler_common::{
-    config::{Cause, PoolCookie, ProcessConfig, Request, SizeClassPlace, UNKNOWN_SIZE_CLASS},
+    config::{Cause, ProcessConfig, Request},
+    cookie::{PoolCookie, SizeClassPlace, UNKNOWN_SIZE_CLASS},
     event::EventKind,
 };
 

@@ -1,5 +1,5 @@
-//! The probes of objects: where pymalloc hands out a block of a pool, or mimalloc one of a page, and
-//! where CPython uses one again that it has kept.
+//! The probes of objects: where pymalloc hands out a block of a pool, or mimalloc one of a page,
+//! and where CPython uses one again that it has kept.
 
 use aya_ebpf::{
     EbpfContext as _,
@@ -8,9 +8,10 @@ use aya_ebpf::{
     programs::ProbeContext,
 };
 use profiler_common::{
-    config::{
-        Cause, ObjectCookie, PageCookie, PoolCookie, PoolHeader, ProcessConfig, ReuseCookie,
-        SIZE_CLASSES, SizeClassPlace, UNKNOWN_SIZE_CLASS,
+    config::{Cause, ProcessConfig},
+    cookie::{
+        ObjectCookie, PageCookie, PoolCookie, PoolHeader, ReuseCookie, SIZE_CLASSES,
+        SizeClassPlace, UNKNOWN_SIZE_CLASS,
     },
     event::{EventKind, UNCOUNTED},
     sampling::{is_drawn, is_size_drawn},

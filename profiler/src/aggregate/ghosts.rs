@@ -6,9 +6,9 @@
 //! and how often the new object looks like the old one. Between windows it happens as often. So of
 //! the objects that look alive so many are, as the life table of the actuaries says.
 //!
-//! Most that die do so soon. Of objects that were handed out in a window, that shows by the window's
-//! end what part of them does: those that are left then are not old enough to tell, and what became
-//! of the others says how many of them stay (the estimator of Kaplan and Meier).
+//! Most that die do so soon. Of objects that were handed out in a window, that shows by the end of
+//! the window what part of them does: those that are left then are not old enough to tell, and what
+//! became of the others says how many of them stay (the estimator of Kaplan and Meier).
 
 use foldhash::HashMap;
 

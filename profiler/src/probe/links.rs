@@ -26,9 +26,9 @@ pub enum SiteProgram {
     RequestEntered,
     /// A request returns from an allocator.
     RequestReturned,
-    /// Pymalloc has taken a pool; the cookie is a [`profiler_common::config::PoolCookie`].
+    /// Pymalloc has taken a pool; the cookie is a [`profiler_common::cookie::PoolCookie`].
     PoolOpened,
-    /// Pymalloc hands out a block; the cookie is a [`profiler_common::config::ObjectCookie`].
+    /// Pymalloc hands out a block; the cookie is a [`profiler_common::cookie::ObjectCookie`].
     ObjectTaken,
     /// A hit that leads to nothing, to measure its cost.
     Calibration,

@@ -1,6 +1,6 @@
 //! The sizes in which pymalloc and mimalloc hand out blocks.
 
-use profiler_common::{config::SIZE_CLASSES, sampling::CLASS_BYTES};
+use profiler_common::{cookie::SIZE_CLASSES, sampling::CLASS_BYTES};
 
 /// One of the sizes in which pymalloc hands out small blocks, or of those beyond, four between a
 /// power of two and the next, in which mimalloc does.

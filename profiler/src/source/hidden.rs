@@ -8,9 +8,9 @@ pub(super) const SEEN_THROUGH_POOLS: &str = "small objects are seen through thei
      windows";
 
 /// The same, where the probes of pools are few enough, and others would be too many.
-pub(super) const NOT_SEEN_AGAIN: &str = "tuples, lists, dicts and floats that Python keeps to use \
-     them again count for the line that had them first: this kernel attaches probes one by one, and \
-     these would be too many for short windows";
+pub(super) const NOT_SEEN_AGAIN: &str = "tuples, lists, dicts and floats that Python keeps to \
+     use them again count for the line that had them first: this kernel attaches probes one by \
+     one, and these would be too many for short windows";
 
 /// A build whose code is another.
 pub(super) const PYMALLOC_UNKNOWN: &str =

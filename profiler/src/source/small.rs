@@ -1,7 +1,7 @@
 //! Where probes see objects: at the branches of pymalloc that hand out blocks and take pools, at
 //! those of CPython that use dead objects again, and at those of mimalloc that hand out blocks.
 
-use profiler_common::config::{ObjectCookie, PageCookie, PoolCookie, ReuseCookie, SizeClassPlace};
+use profiler_common::cookie::{ObjectCookie, PageCookie, PoolCookie, ReuseCookie, SizeClassPlace};
 
 use crate::{
     probe::Site,

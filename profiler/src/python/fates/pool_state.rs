@@ -1,6 +1,6 @@
 //! What a pool looks like at a moment: which of its blocks are handed out.
 
-use profiler_common::config::PoolHeader as Layout;
+use profiler_common::cookie::PoolHeader as Layout;
 
 use super::{
     SmallBlock,

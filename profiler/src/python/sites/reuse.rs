@@ -218,15 +218,15 @@ mod tests {
     const START: u64 = 0x40_0000;
 
     // The list is at %rax, the object in %rbx.
-    const LOAD_FIRST: &[u8] = &[0x48, 0x8b, 0x58, 0x40]; // mov 0x40(%rax), %rbx
-    const TEST_FIRST: &[u8] = &[0x48, 0x85, 0xdb]; // test %rbx, %rbx
-    const LOAD_NEXT: &[u8] = &[0x48, 0x8b, 0x4b, 0x18]; // mov 0x18(%rbx), %rcx
-    const LOAD_NEXT_AT_COUNT: &[u8] = &[0x48, 0x8b, 0x0b]; // mov (%rbx), %rcx
-    const STORE_NEXT: &[u8] = &[0x48, 0x89, 0x48, 0x40]; // mov %rcx, 0x40(%rax)
+    const FIRST: &[u8] = &[0x48, 0x8b, 0x58, 0x40]; // mov 0x40(%rax), %rbx
+    const TEST: &[u8] = &[0x48, 0x85, 0xdb]; // test %rbx, %rbx
+    const NEXT: &[u8] = &[0x48, 0x8b, 0x4b, 0x18]; // mov 0x18(%rbx), %rcx
+    const NEXT_AT_COUNT: &[u8] = &[0x48, 0x8b, 0x0b]; // mov (%rbx), %rcx
+    const REPLACE: &[u8] = &[0x48, 0x89, 0x48, 0x40]; // mov %rcx, 0x40(%rax)
     const SET_TYPE: &[u8] = &[0x48, 0x89, 0x53, 0x08]; // mov %rdx, 0x8(%rbx)
     const COUNT_DOWN: &[u8] = &[0x83, 0x68, 0x30, 0x01]; // subl $1, 0x30(%rax)
-    const LOAD_AT_COUNT: &[u8] = &[0x48, 0x8b, 0x5c, 0xc8, 0x40]; // mov 0x40(%rax,%rcx,8), %rbx
-    const LOAD_AT_COUNT_TO_ARGUMENT: &[u8] = &[0x48, 0x8b, 0x7c, 0xc8, 0x40]; // … , %rdi
+    const AT_COUNT: &[u8] = &[0x48, 0x8b, 0x5c, 0xc8, 0x40]; // mov 0x40(%rax,%rcx,8), %rbx
+    const AT_COUNT_TO_ARGUMENT: &[u8] = &[0x48, 0x8b, 0x7c, 0xc8, 0x40]; // … , %rdi
     const PASS: &[u8] = &[0x48, 0x89, 0xdf]; // mov %rbx, %rdi
     const SPOIL: &[u8] = &[0x48, 0x89, 0xd3]; // mov %rdx, %rbx
     const BEAR: &[u8] = &[0x48, 0xc7, 0x03, 0x01, 0, 0, 0]; // movq $1, (%rbx)
@@ -252,13 +252,27 @@ mod tests {
 
     #[test]
     fn a_chain_is_known_by_its_first_link_being_replaced() {
-        #[rustfmt::skip]
         let cases: &[(&[&[u8]], ReuseSite)] = &[
-            (&[LOAD_FIRST, TEST_FIRST, JE_1, LOAD_NEXT, STORE_NEXT, BEAR, RETURN], site(7, Some(0))),
-            (&[LOAD_FIRST, TEST_FIRST, JNE_1, RETURN, LOAD_NEXT, STORE_NEXT, BEAR], site(7, Some(0))),
-            (&[LOAD_FIRST, TEST_FIRST, JE_1, LOAD_NEXT, STORE_NEXT, PASS, CALL], site(7, Some(0))),
-            (&[LOAD_FIRST, TEST_FIRST, JE_1, LOAD_NEXT, STORE_NEXT, SET_TYPE, CALL], site(7, Some(0))),
-            (&[LOAD_FIRST, TEST_FIRST, JE_1, LOAD_NEXT_AT_COUNT, STORE_NEXT, BEAR], site(7, None)),
+            (
+                &[FIRST, TEST, JE_1, NEXT, REPLACE, BEAR, RETURN],
+                site(7, Some(0)),
+            ),
+            (
+                &[FIRST, TEST, JNE_1, RETURN, NEXT, REPLACE, BEAR],
+                site(7, Some(0)),
+            ),
+            (
+                &[FIRST, TEST, JE_1, NEXT, REPLACE, PASS, CALL],
+                site(7, Some(0)),
+            ),
+            (
+                &[FIRST, TEST, JE_1, NEXT, REPLACE, SET_TYPE, CALL],
+                site(7, Some(0)),
+            ),
+            (
+                &[FIRST, TEST, JE_1, NEXT_AT_COUNT, REPLACE, BEAR],
+                site(7, None),
+            ),
         ];
         for (pieces, expected) in cases {
             assert_eq!(sites_in(pieces), [*expected], "{pieces:x?}");
@@ -267,11 +281,19 @@ mod tests {
 
     #[test]
     fn an_array_is_known_by_being_counted_down() {
-        #[rustfmt::skip]
         let cases: &[(&[&[u8]], ReuseSite)] = &[
-            (&[COUNT_DOWN, LOAD_AT_COUNT, TEST_FIRST, JNE_1, RETURN, BEAR, RETURN], site(12, Some(0))),
-            (&[COUNT_DOWN, LOAD_AT_COUNT, BEAR, TEST_FIRST, JNE_1, RETURN, RETURN], site(19, Some(1))),
-            (&[COUNT_DOWN, LOAD_AT_COUNT, PASS, CALL, RETURN], site(12, Some(0))),
+            (
+                &[COUNT_DOWN, AT_COUNT, TEST, JNE_1, RETURN, BEAR, RETURN],
+                site(12, Some(0)),
+            ),
+            (
+                &[COUNT_DOWN, AT_COUNT, BEAR, TEST, JNE_1, RETURN, RETURN],
+                site(19, Some(1)),
+            ),
+            (
+                &[COUNT_DOWN, AT_COUNT, PASS, CALL, RETURN],
+                site(12, Some(0)),
+            ),
         ];
         for (pieces, expected) in cases {
             assert_eq!(sites_in(pieces), [*expected], "{pieces:x?}");
@@ -281,20 +303,16 @@ mod tests {
     #[test]
     fn what_only_looks_like_it_is_none() {
         let cases: &[&[&[u8]]] = &[
-            &[LOAD_FIRST, TEST_FIRST, JE_1, STORE_NEXT, BEAR],
-            &[LOAD_FIRST, TEST_FIRST, JE_1, LOAD_NEXT, BEAR],
-            &[LOAD_FIRST, TEST_FIRST, JE_1, LOAD_NEXT, STORE_NEXT, RETURN],
-            &[
-                LOAD_FIRST, SPOIL, TEST_FIRST, JE_1, LOAD_NEXT, STORE_NEXT, BEAR,
-            ],
-            &[
-                LOAD_FIRST, TEST_FIRST, JE_1, SPOIL, LOAD_NEXT, STORE_NEXT, BEAR,
-            ],
-            &[LOAD_AT_COUNT, PASS, CALL],
-            &[COUNT_DOWN, LOAD_AT_COUNT, CALL],
-            &[COUNT_DOWN, LOAD_AT_COUNT, SPOIL, PASS, CALL],
+            &[FIRST, TEST, JE_1, REPLACE, BEAR],
+            &[FIRST, TEST, JE_1, NEXT, BEAR],
+            &[FIRST, TEST, JE_1, NEXT, REPLACE, RETURN],
+            &[FIRST, SPOIL, TEST, JE_1, NEXT, REPLACE, BEAR],
+            &[FIRST, TEST, JE_1, SPOIL, NEXT, REPLACE, BEAR],
+            &[AT_COUNT, PASS, CALL],
+            &[COUNT_DOWN, AT_COUNT, CALL],
+            &[COUNT_DOWN, AT_COUNT, SPOIL, PASS, CALL],
             // It is given back for good.
-            &[COUNT_DOWN, LOAD_AT_COUNT_TO_ARGUMENT, CALL],
+            &[COUNT_DOWN, AT_COUNT_TO_ARGUMENT, CALL],
         ];
         for pieces in cases {
             assert_eq!(sites_in(pieces), [], "{pieces:x?}");
@@ -307,8 +325,8 @@ mod tests {
             pieces in vec(
                 prop_oneof![
                     6 => select(vec![
-                        LOAD_FIRST, TEST_FIRST, LOAD_NEXT, LOAD_NEXT_AT_COUNT, STORE_NEXT, SET_TYPE,
-                        COUNT_DOWN, LOAD_AT_COUNT, PASS, SPOIL, BEAR, CALL, JE_1, JNE_1,
+                        FIRST, TEST, NEXT, NEXT_AT_COUNT, REPLACE, SET_TYPE,
+                        COUNT_DOWN, AT_COUNT, PASS, SPOIL, BEAR, CALL, JE_1, JNE_1,
                     ]).prop_map(<[u8]>::to_vec),
                     1 => vec(any::<u8>(), 0..8),
                 ],
