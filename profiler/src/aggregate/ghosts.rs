@@ -5,17 +5,10 @@
 //! that had been seen alive before, that tells by stack, size class and age how often it happens,
 //! and how often the new object looks like the old one. Between windows it happens as often. So of
 //! the objects that look alive so many are, as the life table of the actuaries says.
-//!
-//! Most that die do so soon. Of objects that were handed out in a window, that shows by the end of
-//! the window what part of them does: those that are left then are not old enough to tell, and what
-//! became of the others says how many of them stay (the estimator of Kaplan and Meier).
 
-use foldhash::HashMap;
+use std::collections::HashMap;
 
-use crate::{
-    profile::{SizeClass, StackId},
-    python::fates::Identity,
-};
+use crate::profile::{SizeClass, StackId};
 
 /// Objects of one size class that one stack got: others have other lives.
 pub(super) type Kin = (StackId, SizeClass);
@@ -39,86 +32,6 @@ struct LifeTable {
     /// How many places were handed out again meanwhile.
     replaced: [f64; BINS],
     alike: Alike,
-    youth: Youth,
-}
-
-/// What became of objects by the end of the window in which they were handed out, by their age.
-#[derive(Clone, Copy, Debug, Default)]
-struct Youth {
-    died: [f32; YOUNG_BINS],
-    /// How many were left, of which this is all that is known.
-    left: [f32; YOUNG_BINS],
-}
-
-/// An age within a window: the number of its bin, which begin at 0, 1, 3, 7 milliseconds and so on.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) struct YoungAge(u8);
-
-/// The last bin: hardly a window is longer than a hundred milliseconds.
-const OLDEST: u8 = 7;
-const YOUNG_BINS: usize = OLDEST as usize + 1;
-
-impl YoungAge {
-    /// Of so many milliseconds.
-    pub(super) fn new(age: u32) -> Self {
-        let bin = age.saturating_add(1).ilog2();
-        Self(u8::try_from(bin).map_or(OLDEST, |bin| bin.min(OLDEST)))
-    }
-
-    /// About half of it.
-    pub(super) const fn earlier(self) -> Self {
-        Self(self.0.saturating_sub(1))
-    }
-
-    const fn bin(self) -> usize {
-        self.0 as usize
-    }
-}
-
-impl Youth {
-    /// Which part of those that were left at an age lives longer than what windows show.
-    fn survival_from(&self, age: YoungAge) -> f64 {
-        let (mut at_risk, mut survives) = (0.0, 1.0);
-        for bin in (age.bin()..YOUNG_BINS).rev() {
-            let (died, left) = (surely(self.died[bin].into()), f64::from(self.left[bin]));
-            // Those that are left in a bin were at risk for half of it, on average.
-            let exposed = at_risk + died + left / 2.0;
-            at_risk += died + left;
-            if died > 0.0 {
-                let stays = 1.0 - died / exposed;
-                survives *= if bin == age.bin() {
-                    stays.sqrt()
-                } else {
-                    stays
-                };
-            }
-        }
-        survives
-    }
-}
-
-/// How alike the objects of each kind are whose value tells them apart.
-#[derive(Debug, Default)]
-pub(super) struct Likeness {
-    by_kin: HashMap<Kin, HashMap<Identity, f64>>,
-}
-
-impl Likeness {
-    /// There is an object of this value.
-    pub(super) fn add(&mut self, kin: Kin, identity: Identity) {
-        let values = self.by_kin.entry(kin).or_default();
-        *values.entry(identity).or_default() += 1.0;
-    }
-
-    /// Which part of the others of each kind look the same as one, on average, if there are others.
-    pub(super) fn parts(&self) -> HashMap<Kin, f64> {
-        let parts = self.by_kin.iter().filter_map(|(kin, values)| {
-            let all: f64 = values.values().sum();
-            let pairs: f64 = values.values().map(|count| count * (count - 1.0)).sum();
-            (all > 1.0).then(|| (*kin, pairs / (all * (all - 1.0))))
-        });
-        parts.collect()
-    }
 }
 
 /// How many new objects could not be told from the old ones, and how many were compared.
@@ -145,16 +58,6 @@ impl LifeTables {
         table.replaced[bin(age)] += 1.0;
     }
 
-    /// An object that was handed out in a window had died at an age before its end.
-    pub(super) fn died_young(&mut self, kin: Kin, age: YoungAge) {
-        self.by_kin.entry(kin).or_default().youth.died[age.bin()] += 1.0;
-    }
-
-    /// An object was alive at the end of the window in which it was handed out.
-    pub(super) fn left_young(&mut self, kin: Kin, age: YoungAge) {
-        self.by_kin.entry(kin).or_default().youth.left[age.bin()] += 1.0;
-    }
-
     /// The object that has taken the place of one of this stack was compared with that.
     pub(super) fn compared(&mut self, kin: Kin, is_alike: bool) {
         let table = self.by_kin.entry(kin).or_default();
@@ -165,28 +68,14 @@ impl LifeTables {
     }
 
     /// How probable it is that an object that looks alive at an age is. It was out of sight for
-    /// `unseen` of its time, after it had been seen up to the age `young`. Which part of its kin
-    /// cannot be told from it may be known.
-    pub(super) fn chance(
-        &self,
-        kin: Kin,
-        (young, age): (YoungAge, u32),
-        alike: Option<f64>,
-        unseen: f64,
-    ) -> f64 {
+    /// `unseen` of its time.
+    pub(super) fn chance(&self, kin: Kin, age: u32, unseen: f64) -> f64 {
         let Some(table) = self.by_kin.get(&kin) else {
             return 1.0;
         };
-        let stays = table.youth.survival_from(young).powf(unseen);
-        let survives = survival(unseen * table.hazard(age)) * stays;
-        let alike = alike.unwrap_or_else(|| table.alike.part(self.alike.part(0.5)));
-        let ghosts = (1.0 - survives) * alike;
-        // Both may be nothing.
-        if ghosts > 0.0 {
-            survives / (survives + ghosts)
-        } else {
-            1.0
-        }
+        let survives = survival(unseen * table.hazard(age));
+        let ghosts = (1.0 - survives) * table.alike.part(self.alike.part(0.5));
+        survives / (survives + ghosts)
     }
 }
 
@@ -272,25 +161,24 @@ mod tests {
     fn whose_places_are_never_taken_are_alive() {
         let tables = watched(true);
         for age in [10, 1000, 100_000] {
-            assert!(tables.chance(kin(2), (YoungAge(0), age), None, 0.99) >= 1.0);
-            assert!(tables.chance(kin(7), (YoungAge(0), age), None, 0.99) >= 1.0);
+            assert!(tables.chance(kin(2), age, 0.99) >= 1.0);
+            assert!(tables.chance(kin(7), age, 0.99) >= 1.0);
         }
     }
 
     #[test]
     fn who_is_older_than_its_like_gets_is_a_ghost() {
         let tables = watched(true);
-        assert!(tables.chance(kin(1), (YoungAge(0), 2000), None, 0.99) > 0.9);
-        let old = tables.chance(kin(1), (YoungAge(0), 60_000), None, 0.99);
+        assert!(tables.chance(kin(1), 2000, 0.99) > 0.9);
+        let old = tables.chance(kin(1), 60_000, 0.99);
         assert!(old < 0.5, "{old}");
-        assert!(tables.chance(kin(1), (YoungAge(0), 60_000), None, 0.0) >= 1.0);
+        assert!(tables.chance(kin(1), 60_000, 0.0) >= 1.0);
     }
 
     #[test]
     fn ghosts_that_can_be_told_apart_have_been_found_already() {
         let (alike, different) = (watched(true), watched(false));
-        let [alike, different] =
-            [alike, different].map(|it| it.chance(kin(1), (YoungAge(0), 60_000), None, 0.99));
+        let [alike, different] = [alike, different].map(|it| it.chance(kin(1), 60_000, 0.99));
         assert!(different > 0.9 && alike < 0.5, "{different} {alike}");
     }
 
@@ -301,53 +189,5 @@ mod tests {
             assert!((start..end).contains(&f64::from(age)), "{age}");
         }
         assert_eq!(bin(u32::MAX), BINS - 1);
-    }
-
-    #[test]
-    fn what_is_left_when_a_window_ends_mostly_dies_like_the_others() {
-        let mut tables = LifeTables::default();
-        for window in 0..20 {
-            for _ in 0..90 {
-                tables.died_young(kin(1), YoungAge::new(2));
-            }
-            // Half of those that are left were handed out just before the end, the others stay.
-            for _ in 0..10 {
-                tables.left_young(kin(1), YoungAge::new(0));
-                tables.left_young(kin(1), YoungAge::new(10 + window));
-            }
-        }
-        let chance =
-            |young, unseen| tables.chance(kin(1), (YoungAge::new(young), 5000), None, unseen);
-        assert!((0.1..0.3).contains(&chance(0, 1.0)), "{}", chance(0, 1.0));
-        assert!(chance(20, 1.0) >= 1.0);
-        assert!(chance(0, 0.0) >= 1.0, "it never was out of sight");
-    }
-
-    #[test]
-    fn who_never_outlives_a_window_is_not_alive_behind_it() {
-        let mut tables = LifeTables::default();
-        for _ in 0..100 {
-            tables.died_young(kin(1), YoungAge::new(1));
-        }
-        tables.left_young(kin(1), YoungAge::new(0));
-        let chance = tables.chance(kin(1), (YoungAge(0), 1000), None, 0.99);
-        assert!(chance < 0.05, "{chance}");
-    }
-
-    #[test]
-    fn likeness_is_by_how_many_pairs_are_the_same() {
-        let mut likeness = Likeness::default();
-        let value = |value| Identity::new(0x1000, [1, value]);
-        assert_eq!(likeness.parts().get(&kin(1)).copied(), None);
-        likeness.add(kin(1), value(1));
-        assert_eq!(
-            likeness.parts().get(&kin(1)).copied(),
-            None,
-            "there is no other"
-        );
-        likeness.add(kin(1), value(2));
-        assert_eq!(likeness.parts().get(&kin(1)).copied(), Some(0.0));
-        likeness.add(kin(1), value(2));
-        assert_eq!(likeness.parts().get(&kin(1)).copied(), Some(1.0 / 3.0));
     }
 }

@@ -10,7 +10,7 @@ use foldhash::HashMap;
 
 use profiler_common::sampling::PROBABILITIES;
 
-use super::ghosts::{Kin, LifeTables, Likeness, YoungAge};
+use super::ghosts::{Kin, LifeTables};
 
 use crate::{
     profile::{Counters, Metered, SizeClass, StackId},
@@ -36,8 +36,6 @@ pub(super) struct Object {
     /// The stack that got it.
     pub(super) stack: StackId,
     size_class: SizeClass,
-    /// How old it was when the window closed in which it was handed out.
-    young: YoungAge,
     /// How large it is, in words.
     words: u32,
     /// Whether it was only by chance that it was seen.
@@ -89,11 +87,6 @@ impl Object {
     /// Whether it was looked at since it was handed out.
     const fn was_seen(&self) -> bool {
         self.due > 0
-    }
-
-    /// Its identity, if that cannot change.
-    fn value(&self) -> Option<Identity> {
-        self.identity.filter(Identity::is_firm)
     }
 
     const fn kin(&self) -> Kin {
@@ -159,7 +152,6 @@ impl ObjectBook {
         let object = Object {
             stack,
             size_class,
-            young: YoungAge::default(),
             words: u32::try_from(bytes / WORD_BYTES).unwrap_or(u32::MAX),
             is_sampled: weight > 1.0,
             copies: self.share(size_class, weight),
@@ -198,10 +190,7 @@ impl ObjectBook {
     ) -> Option<Object> {
         self.replaced.remove(&address);
         let gone = self.objects.remove(&address)?;
-        if is_in_window && !gone.was_seen() {
-            let age = YoungAge::new(gone.age(now));
-            self.lives.died_young(gone.kin(), age);
-        } else if is_in_window {
+        if is_in_window && gone.was_seen() {
             self.lives.replaced(gone.kin(), gone.age(now));
             if let Some(identity) = gone.identity {
                 self.replaced.insert(address, (gone.kin(), identity));
@@ -214,13 +203,8 @@ impl ObjectBook {
     /// process did only a part of what it does in such a time otherwise.
     pub(super) fn watched(&mut self, window: Range<Duration>, progress: f64) {
         let (from, until) = (millis(window.start), millis(window.end));
-        for object in self.objects.values_mut() {
-            if !object.was_seen() {
-                object.young = YoungAge::new(until.saturating_sub(object.born));
-                continue;
-            } else if object.born >= from {
-                continue;
-            }
+        let seen = |object: &&Object| object.was_seen() && object.born < from;
+        for object in self.objects.values().filter(seen) {
             let [from, until] = [from, until].map(|time| time.saturating_sub(object.born));
             self.lives.watched(object.kin(), (from, until), progress);
         }
@@ -233,17 +217,9 @@ impl ObjectBook {
         now: Duration,
         unseen: f64,
     ) -> impl Iterator<Item = (&Object, f64)> {
-        let mut likeness = Likeness::default();
-        for object in self.objects.values() {
-            if let Some(identity) = object.value() {
-                likeness.add(object.kin(), identity);
-            }
-        }
-        let alike = likeness.parts();
         self.objects.values().map(move |object| {
-            let (kin, ages) = (object.kin(), (object.young, object.age(now)));
-            let alike = object.value().and_then(|_| alike.get(&kin).copied());
-            (object, self.lives.chance(kin, ages, alike, unseen))
+            let chance = self.lives.chance(object.kin(), object.age(now), unseen);
+            (object, chance)
         })
     }
 
@@ -266,15 +242,7 @@ impl ObjectBook {
             self.lives.compared(kin, was.may_become(&found));
         }
         let object = self.objects.get_mut(&address)?;
-        let is_first = !object.was_seen();
-        let (kin, young, stays) = (object.kin(), object.young, object.sees(fate, now));
-        if is_first && stays {
-            self.lives.left_young(kin, young);
-        } else if is_first {
-            // Some time before the end.
-            self.lives.died_young(kin, young.earlier());
-        }
-        if stays {
+        if object.sees(fate, now) {
             return None;
         }
         self.objects.remove(&address)

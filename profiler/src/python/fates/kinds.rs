@@ -76,7 +76,7 @@ const MAX_KINDS: usize = 1 << 16;
 const OPEN: [u64; 2] = [0, u64::MAX];
 
 /// What does not change about an object.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Identity {
     /// The address of its type, mixed with the length or value of immutable objects: there are
     /// many identities to be kept.
@@ -322,9 +322,28 @@ mod tests {
         let instance = [7, 8, 1, 0x30_0000, 4, 5, 6, 7, 8, 9];
         let expected = Identity::new(0x30_0000, [0, 0]);
         assert_eq!(kinds.identity(&instance), Some(expected));
-        assert_eq!(
-            kinds.identity(&[1, 0x40_0000, 0, 0, 0, 0, 0, 0, 0, 0]),
-            None
+        let [raw, other] =
+            [1, 2].map(|first| kinds.identity(&[first, 0x40_0000, 0, 0, 0, 0, 0, 0, 0, 0]));
+        assert!(raw.is_some_and(|raw| !raw.is_firm()) && raw != other);
+        assert_eq!(Kinds::default().identity(&[0; 10]), None);
+    }
+
+    #[test]
+    fn a_list_that_grows_in_place_is_the_same() {
+        let kinds = Kinds {
+            constant: HashMap::from_iter([(0x20_0000, Constancy::Pointer(2))]),
+            known: HashMap::from_iter([(0x20_0000, true)]),
+            ..Kinds::default()
+        };
+        let list = |size, items| {
+            let words = [0x7f00, 0x7f10, 1, 0x20_0000, size, items, 8, 0, 0, 0];
+            kinds.identity(&words).unwrap()
+        };
+        assert!(list(1, 0x5000).may_become(&list(5, 0x5000)));
+        assert!(
+            list(0, 0).may_become(&list(5, 0x5000)),
+            "it had no items yet"
         );
+        assert!(!list(5, 0x5000).may_become(&list(5, 0x6000)));
     }
 }

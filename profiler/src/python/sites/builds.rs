@@ -96,8 +96,9 @@ fn every_interpreter_shows_where_it_uses_objects_again() {
     for (path, file) in interpreters() {
         let sites = reuse::find(&file.executable_segments());
         let name = path.display();
-        // Tuples, lists, dicts and floats, at least.
-        assert!(sites.len() >= 4, "{name}: {sites:x?}");
+        // Tuples, lists, dicts and floats, at least; what is not optimized shows fewer.
+        let is_optimized = !file.defines("_Py_RefTotal") && !name.to_string().ends_with('d');
+        assert!(sites.len() >= 4 || !is_optimized, "{name}: {sites:x?}");
         assert!(
             sites.iter().all(|site| is_cheap(&file, site.address)),
             "{name}"
