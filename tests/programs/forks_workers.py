@@ -6,6 +6,8 @@ from steps import take_orders
 
 MEGABYTE = 1_000_000
 SMALL = 20_000
+# What is made by repeating it needs no other object, such as a tuple of arguments.
+BYTE = b"."
 kept = []
 small = [None] * SMALL
 
@@ -24,7 +26,7 @@ def third():
 
 def keep_small():
     for number in range(SMALL):
-        small[number] = bytes(7)  # small
+        small[number] = BYTE * 7  # small
 
 
 class Worker:
