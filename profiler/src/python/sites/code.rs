@@ -1,6 +1,6 @@
 //! The machine code of a file: swept through from end to end, or followed from one place.
 
-use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction};
+use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction};
 
 use crate::process::{elf::Segment, instruction::is_emulated};
 
@@ -75,6 +75,15 @@ impl<'file> MachineCode<'file> {
             let offset = address.checked_sub(segment.address)?;
             segment.bytes.get(usize::try_from(offset).ok()?..)
         })
+    }
+}
+
+/// Whether a jump is taken if two values are equal, or if they are not; `None` if it is another.
+pub(super) fn taken_on_equal(instruction: &Instruction) -> Option<bool> {
+    match instruction.code() {
+        Code::Je_rel8_64 | Code::Je_rel32_64 => Some(true),
+        Code::Jne_rel8_64 | Code::Jne_rel32_64 => Some(false),
+        _ => None,
     }
 }
 

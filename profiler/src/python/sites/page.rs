@@ -6,10 +6,10 @@
 //! block and the page, whose head says how large its blocks are. Compilers inline this into each
 //! function that allocates.
 
-use iced_x86::{Code, Instruction, Mnemonic, OpKind};
+use iced_x86::{Instruction, Mnemonic, OpKind};
 
 use super::{
-    code::MachineCode,
+    code::{MachineCode, taken_on_equal},
     trace::{Effect, Operand, Trace, Value, field},
 };
 use crate::{process::elf::Segment, python::mimalloc::MimallocLayout};
@@ -45,16 +45,7 @@ fn may_decide(before: &[Instruction], jump: &Instruction, layout: &MimallocLayou
         let reads_memory = instruction.op_kinds().any(|kind| kind == OpKind::Memory);
         reads_memory && instruction.memory_displacement64() == u64::from(layout.page_free)
     };
-    decides_on_zero(jump).is_some() && tests_register(before) && before.iter().any(reads_list)
-}
-
-/// Whether a jump is taken if a value is zero, or if it is not.
-fn decides_on_zero(instruction: &Instruction) -> Option<bool> {
-    match instruction.code() {
-        Code::Je_rel8_64 | Code::Je_rel32_64 => Some(true),
-        Code::Jne_rel8_64 | Code::Jne_rel32_64 => Some(false),
-        _ => None,
-    }
+    taken_on_equal(jump).is_some() && tests_register(before) && before.iter().any(reads_list)
 }
 
 /// Whether the flags were set by a `test` of a register with itself.
@@ -74,7 +65,7 @@ fn site_at(
     jump: &Instruction,
     layout: &MimallocLayout,
 ) -> Option<PageSite> {
-    let taken_on_zero = decides_on_zero(jump)?;
+    let taken_on_zero = taken_on_equal(jump)?;
     let mut trace = Trace::new();
     trace.follow(before);
     let (block, page) = tested_block(trace.effects(), layout)?;

@@ -9,7 +9,7 @@
 use iced_x86::{Code, Instruction, Mnemonic, OpKind};
 
 use super::{
-    code::MachineCode,
+    code::{MachineCode, taken_on_equal},
     header::{COUNT, FREE_BLOCK, NEXT_POOL},
     trace::{Effect, Operand, Trace, Value, field},
 };
@@ -42,19 +42,10 @@ pub fn find(code: &[Segment<'_>]) -> Vec<PopSite> {
 
 /// Rules nearly all instructions out before the code around them is followed.
 fn may_decide(before: &[Instruction], instruction: &Instruction) -> bool {
-    decides_on_equality(instruction).is_some()
+    taken_on_equal(instruction).is_some()
         && deciding_compare(before)
             .is_some_and(|code| matches!(code, Code::Cmp_rm64_r64 | Code::Cmp_r64_rm64))
         && before.iter().any(reads_next_pool)
-}
-
-/// Whether a jump is taken if two values are equal, or if they are not.
-fn decides_on_equality(instruction: &Instruction) -> Option<bool> {
-    match instruction.code() {
-        Code::Je_rel8_64 | Code::Je_rel32_64 => Some(true),
-        Code::Jne_rel8_64 | Code::Jne_rel32_64 => Some(false),
-        _ => None,
-    }
 }
 
 /// The `cmp` that set the flags, if it was one.
@@ -70,7 +61,7 @@ fn reads_next_pool(instruction: &Instruction) -> bool {
 }
 
 fn site_at(code: MachineCode<'_>, before: &[Instruction], jump: &Instruction) -> Option<PopSite> {
-    let taken_on_equal = decides_on_equality(jump)?;
+    let taken_on_equal = taken_on_equal(jump)?;
     let mut trace = Trace::new();
     trace.follow(before);
     let pool = compared_with_successor(trace.effects())?;

@@ -11,7 +11,7 @@ use std::iter;
 use iced_x86::{Code, FlowControl, Instruction, Mnemonic, OpKind};
 
 use super::{
-    code::MachineCode,
+    code::{MachineCode, taken_on_equal},
     trace::{Effect, Operand, Place, Trace, Value, field},
 };
 use crate::process::elf::Segment;
@@ -120,10 +120,10 @@ fn unchained(
     trace: &Trace,
     branch: &Instruction,
 ) -> Option<(Value, Option<u8>)> {
-    let there_is_one = match branch.code() {
-        Code::Je_rel8_64 | Code::Je_rel32_64 => branch.next_ip(),
-        Code::Jne_rel8_64 | Code::Jne_rel32_64 => branch.near_branch_target(),
-        _ => return None,
+    let there_is_one = if taken_on_equal(branch)? {
+        branch.next_ip()
+    } else {
+        branch.near_branch_target()
     };
     let mut backwards = trace.effects().iter().rev();
     let first = backwards.find_map(|effect| match effect {
