@@ -8,7 +8,7 @@ use std::{
 use profiler::{
     profile::{
         Census, Change, Counters, Facts, Frame, Interval, Lifecycle, LifecycleKind, Metered,
-        ProcessKey, ProcessRecord, StackId, StackTable, Threads,
+        ProcessKey, ProcessRecord, SocketCensus, StackId, StackTable, Threads,
     },
     recording::Writer,
     units::Pid,
@@ -41,8 +41,13 @@ fn hostile() -> Vec<String> {
     names
 }
 
-/// Two processes; `scale` says how much is kept.
+/// Two processes; `scale` says how much is kept. No traffic is counted.
 fn record(folder: &Path, name: &str, scale: u64) -> PathBuf {
+    record_serving(folder, name, scale, None)
+}
+
+/// The same; if it is counted, so many connections come to the first process in a second.
+fn record_serving(folder: &Path, name: &str, scale: u64, accepts: Option<u64>) -> PathBuf {
     let path = folder.join(name);
     let mut table = StackTable::default();
     let mut stack = |function: &str, file: &str, line: u32| {
@@ -74,7 +79,7 @@ fn record(folder: &Path, name: &str, scale: u64) -> PathBuf {
             change(1, keeps, 100_000, 0),
         ];
         changes.extend(harmful.iter().map(|stack| change(0, *stack, 20_000, 0)));
-        let interval = interval(second, changes, scale);
+        let interval = interval(second, changes, scale, accepts);
         writer.append(&interval, &processes, &table).unwrap();
     }
     facts.duration = Duration::from_secs(SECONDS);
@@ -118,7 +123,7 @@ fn change(process: u32, stack: StackId, bytes_in: u64, bytes_out: u64) -> Change
     }
 }
 
-fn interval(second: u64, changes: Vec<Change>, scale: u64) -> Interval {
+fn interval(second: u64, changes: Vec<Change>, scale: u64, accepts: Option<u64>) -> Interval {
     let end = Duration::from_secs(second + 1);
     let census = |process: u32| Census {
         process: ProcessKey(process),
@@ -127,6 +132,11 @@ fn interval(second: u64, changes: Vec<Change>, scale: u64) -> Interval {
         cpu: Duration::from_secs(100) + end / 2,
         blocks_observed: end,
         objects_observed: end,
+        sockets: SocketCensus {
+            listeners: accepts.map(|_| u64::from(process == 0)),
+            accepts: accepts.map(|each| if process == 0 { (second + 1) * each } else { 0 }),
+            ..SocketCensus::default()
+        },
         ..Census::default()
     };
     let starts = (second == 5).then_some(Lifecycle {
@@ -154,11 +164,17 @@ fn write(arguments: &[&str], file: &Path) {
     assert_eq!(output.code, Some(0), "{}", output.stderr);
 }
 
-/// The page of a recording, opened.
+/// The page of a recording without traffic, opened.
 fn report() -> Option<(Browser, TempDir)> {
+    report_serving(None)
+}
+
+/// The same of one with so many connections a second.
+fn report_serving(accepts: Option<u64>) -> Option<(Browser, TempDir)> {
     let browser = Browser::start()?;
     let folder = TempDir::new().unwrap();
-    let recording = record(folder.path(), "a.heaptide", 1).display().to_string();
+    let recording = record_serving(folder.path(), "a.heaptide", 1, accepts);
+    let recording = recording.display().to_string();
     let page = folder.path().join("a.html");
     write(&["report", &recording, "--format", "html"], &page);
     browser.open(&page);
@@ -210,6 +226,45 @@ fn a_report_tells_first_what_to_act_on() {
         "two processes, each with its size and its processor time"
     );
     assert!(text.contains("no traffic was counted, so it stands for it"));
+    expect_no_harm(&browser);
+}
+
+#[test]
+fn traffic_that_was_counted_is_drawn_below_memory() {
+    let Some((browser, _folder)) = report_serving(Some(30)) else {
+        return;
+    };
+    let text = browser.ask("document.querySelector('#course').innerText");
+    let text = text.as_str().unwrap();
+    assert!(
+        text.contains("Traffic: connections accepted per second"),
+        "{text}"
+    );
+    assert!(text.contains(&format!("{}", SECONDS * 30)), "{text}");
+    let charts = "[...document.querySelectorAll('#course svg')].filter(it => it.clientWidth > 0)
+        .map(it => ({top: it.getBoundingClientRect().top, text: it.textContent}))";
+    let charts = browser.ask(charts);
+    let [memory, traffic] = charts.as_array().unwrap().as_slice() else {
+        panic!("{charts:#}");
+    };
+    assert!(
+        memory["top"].as_f64() < traffic["top"].as_f64(),
+        "{charts:#}"
+    );
+    assert!(
+        memory["text"].as_str().unwrap().contains("MiB"),
+        "{charts:#}"
+    );
+    // The axis of a steady 30 a second reaches there, and not much further.
+    let axis = traffic["text"].as_str().unwrap();
+    assert!(axis.contains("30") && !axis.contains("MiB"), "{charts:#}");
+    let cards = "[...document.querySelectorAll('.card')].map(it =>
+        [it.innerText.includes('connections accepted per second'),
+         it.innerText.includes('nothing came to this process itself')])";
+    assert_eq!(
+        browser.ask(cards),
+        serde_json::json!([[true, false], [false, true]])
+    );
     expect_no_harm(&browser);
 }
 

@@ -20,7 +20,7 @@ fuzz_target!(|input: &[u8]| {
     };
     for keep_stack in [false, true] {
         let site = entry_site(bytes, address, &[], keep_stack);
-        assert!(site.is_none_or(|site| site.wrapping_sub(address) < length));
+        assert!(site.is_none_or(|site| site.address.wrapping_sub(address) < length));
     }
     for site in new_pool::find(&[Segment { address, bytes }]) {
         assert!(site.address.wrapping_sub(address) < length);

@@ -191,8 +191,7 @@ pub struct ThreadSlot {
     pub reserved: u32,
 }
 
-/// Which function of an allocator a probe stands in: the cookie of the probes at allocators'
-/// entries, and what a thread has pending.
+/// Which function of an allocator a probe stands in, and what a thread has pending.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u32)]
 pub enum Request {
@@ -209,7 +208,7 @@ pub enum Request {
 }
 
 impl Request {
-    /// Reads a request that came as a cookie or from a slot.
+    /// Reads a request that came in a cookie or from a slot.
     pub const fn from_wire(raw: u64) -> Option<Self> {
         Some(match raw {
             1 => Self::Malloc,

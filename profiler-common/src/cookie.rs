@@ -1,7 +1,48 @@
 //! The cookies of probes: what a program has to know about the place where it stands, and the
 //! header of pymalloc's pools, which it reads there.
 
-use crate::sampling::CLASS_BYTES;
+use crate::{config::Request, sampling::CLASS_BYTES};
+
+/// The cookie of a probe in a function of an allocator.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RequestCookie {
+    /// Which function it is.
+    pub request: Request,
+    /// The registers that hold the first and the second argument, unless they are still where a
+    /// call puts them.
+    pub arguments: Option<[u8; 2]>,
+}
+
+impl RequestCookie {
+    /// What tells that arguments were moved.
+    const MOVED: u64 = 1 << 24;
+
+    /// The cookie as the kernel carries it.
+    pub const fn to_wire(self) -> u64 {
+        match self.arguments {
+            None => self.request as u64,
+            Some([first, second]) => {
+                self.request as u64 | (first as u64) << 8 | (second as u64) << 16 | Self::MOVED
+            }
+        }
+    }
+
+    /// The cookie as it was.
+    pub const fn from_wire(raw: u64) -> Option<Self> {
+        let [request, first, second, ..] = raw.to_le_bytes();
+        match Request::from_wire(request as u64) {
+            Some(request) => Some(Self {
+                request,
+                arguments: if raw & Self::MOVED == 0 {
+                    None
+                } else {
+                    Some([first, second])
+                },
+            }),
+            None => None,
+        }
+    }
+}
 
 /// The cookie of a probe at the branch where pymalloc has just taken a pool: where the pool and
 /// its size class are. Registers are numbered in the order of x86's encoding (0 is `rax`).
@@ -213,6 +254,18 @@ const _: () = assert!(size_of::<PoolHeader>() == 48);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_cookie_survives_the_journey() {
+        for arguments in [None, Some([6, 2]), Some([0, 15])] {
+            let cookie = RequestCookie {
+                request: Request::Realloc,
+                arguments,
+            };
+            assert_eq!(RequestCookie::from_wire(cookie.to_wire()), Some(cookie));
+        }
+        assert_eq!(RequestCookie::from_wire(0), None);
+    }
 
     #[test]
     fn a_pool_cookie_survives_the_journey() {

@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 use profiler_common::{
     config::{Cause, ProcessConfig, Request},
-    cookie::{PoolCookie, SizeClassPlace, UNKNOWN_SIZE_CLASS},
+    cookie::{PoolCookie, RequestCookie, SizeClassPlace, UNKNOWN_SIZE_CLASS},
     event::EventKind,
 };
 
@@ -27,13 +27,19 @@ pub(crate) fn entered(context: &ProbeContext) {
     // SAFETY: the context is this program's own, and every probe is attached with a cookie.
     let cookie = unsafe { bpf_get_attach_cookie(context.as_ptr()) };
     for_followed(Cause::Blocks, |config| {
+        let Some(RequestCookie { request, arguments }) = RequestCookie::from_wire(cookie) else {
+            return;
+        };
         // SAFETY: the kernel passes the registers of the thread that hit the probe.
         let registers = unsafe { &*context.regs };
-        let (first, second) = (first_argument(registers), second_argument(registers));
+        let [first, second] = match arguments {
+            None => [first_argument(registers), second_argument(registers)],
+            Some(numbers) => numbers.map(|number| by_number(registers, number)),
+        };
         let stack = stack_pointer(registers);
-        match Request::from_wire(cookie) {
-            Some(Request::Malloc) => expect_return(config, Request::Malloc, (0, first), stack),
-            Some(Request::Calloc) => {
+        match request {
+            Request::Malloc => expect_return(config, Request::Malloc, (0, first), stack),
+            Request::Calloc => {
                 // A product that overflows is refused by the allocator.
                 expect_return(
                     config,
@@ -42,12 +48,11 @@ pub(crate) fn entered(context: &ProbeContext) {
                     stack,
                 );
             }
-            Some(Request::Realloc) => {
+            Request::Realloc => {
                 expect_return(config, Request::Realloc, (first, second), stack);
             }
-            Some(Request::Arena) => expect_return(config, Request::Arena, (0, second), stack),
-            Some(Request::Free) => freed(first),
-            None => {}
+            Request::Arena => expect_return(config, Request::Arena, (0, second), stack),
+            Request::Free => freed(first),
         }
     });
 }

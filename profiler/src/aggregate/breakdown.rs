@@ -1,15 +1,12 @@
 //! Findings taken apart: what stacks weigh by each metric, and the sites of each process.
 
-use std::collections::BTreeMap;
-
 use super::{
-    Metric, Selection, Site,
-    selection::Part,
+    Metric, Site,
     sites::sites,
-    tally::{Tally, observations, tally, weights},
+    tally::{Tallies, Tally},
 };
 use crate::{
-    profile::{ProcessKey, Recorded, StackId},
+    profile::{ProcessKey, StackId},
     units::Pid,
 };
 
@@ -33,30 +30,25 @@ pub struct ProcessSites {
     pub sites: Vec<Site>,
 }
 
-/// Takes a recording, or a part of it, apart. It adds up once for all metrics.
-pub fn breakdown(recorded: &Recorded, selection: &Selection) -> Breakdown {
-    let part = Part::new(recorded, selection);
-    let censuses = part.censuses();
-    let observations = observations(&part, recorded, &censuses);
-    let tallies = tally(&part, &observations, &censuses);
-    let weights = Metric::ALL.map(|metric| (metric, weights(&tallies, metric)));
-    let mut by_process = BTreeMap::<ProcessKey, Vec<Tally>>::new();
-    if part.processes().count() > 1 {
-        for tally in tallies {
-            by_process.entry(tally.process).or_default().push(tally);
+impl Tallies<'_> {
+    /// Takes them apart.
+    pub fn breakdown(&self) -> Breakdown {
+        let weights = Metric::ALL.map(|metric| (metric, self.weights(metric)));
+        let is_one = self.part.processes().count() <= 1;
+        // They are in the order of processes.
+        let by_process = self.all.chunk_by(|one, other| one.process == other.process);
+        let processes = by_process.filter(|_| !is_one).map(|tallies| {
+            let key = tallies[0].process;
+            ProcessSites {
+                key,
+                pid: self.recorded.process(key).pid,
+                sites: sites(self.recorded, tallies, &self.part, weights_sum(tallies)),
+            }
+        });
+        Breakdown {
+            processes: processes.collect(),
+            weights: weights.into(),
         }
-    }
-    let processes = by_process.into_iter().map(|(key, tallies)| {
-        let retained = weights_sum(&tallies);
-        ProcessSites {
-            key,
-            pid: recorded.process(key).pid,
-            sites: sites(recorded, &tallies, &part, retained),
-        }
-    });
-    Breakdown {
-        processes: processes.collect(),
-        weights: weights.into(),
     }
 }
 
@@ -69,7 +61,7 @@ fn weights_sum(tallies: &[Tally]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{findings, test_data::*, weigh},
+        super::{Selection, findings, test_data::*, weigh},
         *,
     };
     use crate::profile::{Change, Metered};
@@ -84,7 +76,7 @@ mod tests {
         change(&mut recorded, 1, one, Metered::Block, counters(9000, 0));
         change(&mut recorded, 2, other, Metered::Mapping, counters(500, 0));
         let selection = Selection::default();
-        let alone = breakdown(&recorded, &selection);
+        let alone = Tallies::of(&recorded, &selection).breakdown();
         assert_eq!(alone.processes, []);
         for (metric, weights) in &alone.weights {
             assert_eq!(
@@ -99,7 +91,7 @@ mod tests {
             process: ProcessKey(1),
             ..ours
         });
-        let split = breakdown(&recorded, &selection);
+        let split = Tallies::of(&recorded, &selection).breakdown();
         let whole = findings(&recorded, &selection);
         assert_eq!(split.processes.len(), 2);
         assert_eq!(split.processes[1].pid, Pid(200));

@@ -1,6 +1,6 @@
 //! A number and how far it can be trusted.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{anchor::Anchor, doubt::Doubt, groups::WindowKind, series::Series};
 use crate::profile::{ProcessKey, SizeClass};
@@ -55,7 +55,7 @@ pub(super) struct Sum {
 /// What was scaled to a sum that is known.
 #[derive(Clone, Debug)]
 struct Anchored {
-    anchor: Rc<Anchor>,
+    anchor: Arc<Anchor>,
     /// Its share in that sum.
     share: f64,
     /// How far the windows may be wrong that showed this.
@@ -112,11 +112,11 @@ impl Sum {
     pub(super) fn add_anchored(
         &mut self,
         class: (ProcessKey, SizeClass),
-        anchor: &Rc<Anchor>,
+        anchor: &Arc<Anchor>,
         (share, doubt): (f64, Doubt),
     ) {
         let anchored = self.anchored.entry(class).or_insert_with(|| Anchored {
-            anchor: Rc::clone(anchor),
+            anchor: Arc::clone(anchor),
             share: 0.0,
             doubt: Doubt::default(),
         });
@@ -129,7 +129,7 @@ impl Sum {
         self.doubt.add(doubt, 1.0);
     }
 
-    /// Adds the sum of a process of which nothing was added yet.
+    /// Adds the sum of a process, or of some, of which nothing was added yet.
     pub(super) fn add_process(&mut self, other: &Self) {
         self.estimate = self.estimate.saturating_add(other.estimate);
         self.floor = self.floor.saturating_add(other.floor);

@@ -1,6 +1,6 @@
 //! Which windows count as one when estimates are compared with one another: those of an interval.
 
-use std::{collections::HashMap, rc::Rc};
+use std::{collections::HashMap, sync::Arc};
 
 use super::{doubt::Doubt, selection::Part};
 use crate::profile::{Census, Metered, ProcessKey};
@@ -115,7 +115,7 @@ impl Groups {
     }
 
     /// How far each group of a process may be wrong, if this meter counts small objects in windows.
-    pub(super) fn doubts(&self, process: ProcessKey, meter: Metered) -> Rc<[Doubt]> {
+    pub(super) fn doubts(&self, process: ProcessKey, meter: Metered) -> Arc<[Doubt]> {
         let is_objects = WindowKind::of(meter) == Some(WindowKind::Objects);
         let numbers = (self.of(process, meter).0.iter()).filter(|_| is_objects);
         numbers

@@ -37,7 +37,7 @@ mod windows;
 
 pub use ages::{Aged, old_share};
 pub use books::Books;
-pub use breakdown::{Breakdown, ProcessSites, breakdown};
+pub use breakdown::{Breakdown, ProcessSites};
 pub use causes::{AllocatorFinding, CopySite, SharingFinding};
 pub use cgroup::CgroupFinding;
 pub use course::{Course, Moment};
@@ -49,6 +49,6 @@ pub use processes::Round;
 #[cfg(test)]
 pub(crate) use processes::bare_process;
 pub use selection::Selection;
-pub use spread::{Flow, Flows, Growth, LineSpread, Spread, spread};
-pub use tally::weigh;
+pub use spread::{Flow, Flows, Growth, LineSpread, Spread};
+pub use tally::{Tallies, weigh};
 pub use windows::Window;

@@ -48,8 +48,12 @@ impl Series {
     /// Adds to a group.
     pub(super) fn add(&mut self, group: u32, value: f64) {
         let is_new = self.by_group.last().is_none_or(|(last, _)| *last < group);
+        let at_its_place = self.by_group.get(group as usize);
         let place = if is_new {
             Err(self.by_group.len())
+        } else if at_its_place.is_some_and(|(found, _)| *found == group) {
+            // No group before it is missing, as in sums of many.
+            Ok(group as usize)
         } else {
             self.by_group
                 .binary_search_by_key(&group, |(group, _)| *group)

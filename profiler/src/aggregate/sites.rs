@@ -42,7 +42,7 @@ impl Sums {
         tally.add_ages_to(&mut self.ages);
     }
 
-    /// Adds all that another process did.
+    /// Adds all that another process did, or others of which nothing was added yet.
     pub(super) fn add_process(&mut self, other: &Self) {
         self.retained.add_process(&other.retained);
         self.allocated.add_process(&other.allocated);

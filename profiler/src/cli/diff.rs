@@ -11,7 +11,7 @@ use super::{
     output,
 };
 use crate::{
-    aggregate::{Findings, Metric, Selection, findings, weigh},
+    aggregate::{Findings, Metric, Selection, Tallies},
     classify::{Verdicts, judge},
     compare::{
         self, Change, Comparison, Incomparable, Outcome, Recording, both, command, compare_per,
@@ -19,8 +19,8 @@ use crate::{
     profile::Recorded,
     recording,
     report::{
-        DiffSubject, Differential, Redactor, Subject, Widths, diff_html, diff_json, diff_text,
-        differential, per_second,
+        DiffSubject, Differential, Subject, Widths, diff_html, diff_json, diff_text, differential,
+        per_second,
     },
     units::Pid,
 };
@@ -98,50 +98,45 @@ fn parse_threshold(text: &str) -> Result<f64, String> {
 }
 
 /// One of the two recordings, with what it says.
-struct Side {
-    recorded: Recorded,
+struct Side<'a> {
+    tallies: Tallies<'a>,
     findings: Findings,
     verdicts: Verdicts,
-    pid: Option<Pid>,
-    /// What its command is called.
-    called: String,
 }
 
-impl Side {
-    fn of(recorded: Recorded, pid: Option<Pid>) -> Self {
+impl<'a> Side<'a> {
+    fn of(recorded: &'a Recorded, pid: Option<Pid>) -> Self {
         let selection = Selection {
             pid,
             ..Selection::default()
         };
-        let findings = findings(&recorded, &selection);
-        let verdicts = judge(&findings);
+        let tallies = Tallies::of(recorded, &selection);
+        let findings = tallies.findings();
         Self {
-            called: command(&recorded).to_owned(),
-            recorded,
+            verdicts: judge(&findings),
             findings,
-            verdicts,
-            pid,
+            tallies,
         }
     }
 
-    fn recording(&self) -> Recording<'_> {
+    /// Both recordings.
+    fn both(recorded: &'a [Recorded; 2], pids: [Option<Pid>; 2]) -> [Self; 2] {
+        let [before, after] = recorded;
+        both(|| Self::of(before, pids[0]), || Self::of(after, pids[1]))
+    }
+
+    const fn recording(&'a self, called: &'a str) -> Recording<'a> {
         Recording {
-            recorded: &self.recorded,
+            tallies: &self.tallies,
             findings: &self.findings,
             verdicts: &self.verdicts,
-            pid: self.pid,
-            called: &self.called,
+            called,
         }
-    }
-
-    /// The same with names hidden: all that it says is said anew.
-    fn redacted(self, redactor: &mut Redactor) -> Self {
-        Self::of(redactor.recorded(self.recorded), self.pid)
     }
 
     const fn subject(&self) -> Subject<'_> {
         Subject {
-            recorded: &self.recorded,
+            recorded: self.tallies.recorded(),
             findings: &self.findings,
             verdicts: &self.verdicts,
         }
@@ -157,9 +152,8 @@ pub(super) fn run(args: DiffArgs, common: &Common) -> anyhow::Result<ExitCode> {
         || recording::read(&args.before),
         || recording::read(&args.after),
     );
-    let recorded = [before?, after?];
-    let pids = pids(&args.pid, [&recorded[0], &recorded[1]])?;
-    let [before, after] = recorded;
+    let mut recorded = [before?, after?];
+    let pids = pids(&args.pid, &recorded)?;
     if args.per == Per::Request && !matches!(args.format, Format::Text | Format::Json) {
         let message = "--per request: flamegraphs, and pages with them, show bytes per second";
         return Err(Misuse::new(message, "write --format text or json").into());
@@ -168,21 +162,23 @@ pub(super) fn run(args: DiffArgs, common: &Common) -> anyhow::Result<ExitCode> {
         Per::Second => compare::Per::Second,
         Per::Request => compare::Per::Request,
     };
-    let mut sides = both(|| Side::of(before, pids[0]), || Side::of(after, pids[1]));
     let mut redactor = args.redact.redactor();
-    if let Some(redactor) = &mut redactor {
-        for side in &mut sides {
-            side.called = redactor.command(&side.called);
-        }
-    }
-    let [mut before, mut after] = sides;
-    let mut comparison = compare_per(per, &before.recording(), &after.recording())
+    let called = recorded.each_ref().map(|recorded| match &mut redactor {
+        Some(redactor) => redactor.command(command(recorded)),
+        None => command(recorded).to_owned(),
+    });
+    let mut sides = Side::both(&recorded, pids);
+    let [before, after] = [0, 1].map(|side| sides[side].recording(&called[side]));
+    let mut comparison = compare_per(per, &before, &after)
         .map_err(|refusal: Incomparable| Misuse::new(&refusal.to_string(), refusal.remedy()))?;
     if let Some(redactor) = &mut redactor {
-        before = before.redacted(redactor);
-        after = after.redacted(redactor);
+        // With names hidden, all that the sides say is said anew.
+        drop(sides);
+        recorded = recorded.map(|recorded| redactor.recorded(recorded));
+        sides = Side::both(&recorded, pids);
         comparison = redactor.comparison(comparison);
     }
+    let [before, after] = &sides;
     let subject = DiffSubject {
         before: before.subject(),
         after: after.subject(),
@@ -197,11 +193,11 @@ pub(super) fn run(args: DiffArgs, common: &Common) -> anyhow::Result<ExitCode> {
                 Width::Before => Widths::Before,
                 Width::After => Widths::After,
             };
-            String::from_utf8(draw([&before, &after], &comparison, &[widths])?.remove(0))?
+            String::from_utf8(draw([before, after], &comparison, &[widths])?.remove(0))?
         }
         Format::Html => {
-            let sides = [Widths::After, Widths::Before];
-            let mut drawn = draw([&before, &after], &comparison, &sides)?;
+            let widths = [Widths::After, Widths::Before];
+            let mut drawn = draw([before, after], &comparison, &widths)?;
             let before = drawn.remove(1);
             diff_html(&subject, drawn.remove(0), before)
         }
@@ -218,22 +214,18 @@ pub(super) fn run(args: DiffArgs, common: &Common) -> anyhow::Result<ExitCode> {
 
 /// The differential flamegraphs, as wide as these sides.
 fn draw(
-    sides: [&Side; 2],
+    sides: [&Side<'_>; 2],
     comparison: &Comparison,
     widths: &[Widths],
 ) -> anyhow::Result<Vec<Vec<u8>>> {
-    let rates = |side: &Side| {
-        let selection = Selection {
-            pid: side.pid,
-            ..Selection::default()
-        };
-        let weights = weigh(&side.recorded, &selection, Metric::Retained);
+    let rates = |side: &Side<'_>| {
+        let weights = side.tallies.weights(Metric::Retained);
         per_second(&weights, side.findings.duration)
     };
     let rates = both(|| rates(sides[0]), || rates(sides[1]));
     let drawn = widths.iter().map(|widths| {
         Ok(differential(&Differential {
-            recorded: sides.map(|side| &side.recorded),
+            recorded: sides.map(|side| side.tallies.recorded()),
             same: &comparison.same,
             rates: [&rates[0], &rates[1]],
             widths: *widths,
@@ -271,7 +263,7 @@ fn gate(changes: &[Change], threshold: Option<f64>) -> ExitCode {
 }
 
 /// The process of each recording that is asked for.
-fn pids(asked: &[u32], recorded: [&Recorded; 2]) -> Result<[Option<Pid>; 2], Misuse> {
+fn pids(asked: &[u32], recorded: &[Recorded; 2]) -> Result<[Option<Pid>; 2], Misuse> {
     let pids = match *asked {
         [] => return Ok([None; 2]),
         [both] => [both; 2],

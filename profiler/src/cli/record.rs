@@ -15,7 +15,7 @@ use super::{
     progress::Bar,
 };
 use crate::{
-    aggregate::{Metric, Selection, findings, weigh},
+    aggregate::{Findings, Selection, Tallies},
     classify::judge,
     profile::Recorded,
     recording,
@@ -36,11 +36,13 @@ pub(super) fn record(
     let (mut finished, results) = session::record(options, &mut bar, |finished| {
         give_to_caller(&finished.path);
         let recorded = recording::read(&finished.path)?;
+        let tallies = Tallies::of(&recorded, &Selection::default());
+        let found = tallies.findings();
         if let Some(svg) = &flags.flamegraph {
-            draw(&recorded, svg)?;
+            draw(&tallies, &found, svg)?;
             give_to_caller(svg);
         }
-        print_summary(&recorded, finished, flags, common)
+        print_summary((&recorded, &found), finished, flags, common)
     })?;
     results?;
     match finished.incomplete.take() {
@@ -59,26 +61,23 @@ fn give_to_caller(path: &Path) {
     }
 }
 
-fn draw(recorded: &Recorded, svg: &Path) -> anyhow::Result<()> {
-    let selection = Selection::default();
+fn draw(tallies: &Tallies<'_>, found: &Findings, svg: &Path) -> anyhow::Result<()> {
     let options = FlamegraphOptions::default();
-    let found = findings(recorded, &selection);
-    let weights = weigh(recorded, &selection, Metric::Retained);
-    let drawn = flamegraph(recorded, &found, &weights, &options)?;
+    let weights = tallies.weights(options.metric);
+    let drawn = flamegraph(tallies.recorded(), found, &weights, &options)?;
     fs::write(svg, drawn).with_context(|| format!("cannot write {}", svg.display()))
 }
 
 fn print_summary(
-    recorded: &Recorded,
+    (recorded, found): (&Recorded, &Findings),
     finished: &Finished,
     flags: &RecordArgs,
     common: &Common,
 ) -> anyhow::Result<()> {
-    let found = findings(recorded, &Selection::default());
-    let verdicts = judge(&found);
+    let verdicts = judge(found);
     let subject = Subject {
         recorded,
-        findings: &found,
+        findings: found,
         verdicts: &verdicts,
     };
     let written = match flags.format {

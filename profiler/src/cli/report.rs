@@ -11,7 +11,7 @@ use super::{
     output,
 };
 use crate::{
-    aggregate::{Selection, breakdown, findings},
+    aggregate::{Selection, Tallies},
     classify::judge,
     profile::Recorded,
     recording,
@@ -109,7 +109,8 @@ pub(super) fn run(args: ReportArgs, common: &Common) -> anyhow::Result<ExitCode>
     }
     let recorded = args.redact.of(recording::read(&args.recording)?);
     let selection = args.selection.clone().of(&recorded)?;
-    let found = findings(&recorded, &selection);
+    let tallies = Tallies::of(&recorded, &selection);
+    let found = tallies.findings();
     let verdicts = judge(&found);
     let subject = Subject {
         recorded: &recorded,
@@ -118,7 +119,7 @@ pub(super) fn run(args: ReportArgs, common: &Common) -> anyhow::Result<ExitCode>
     };
     let written = match args.format {
         Format::Json => json(&subject),
-        Format::Html => html(&subject, &breakdown(&recorded, &selection))?,
+        Format::Html => html(&subject, &tallies.breakdown())?,
         Format::Text => {
             let name = args.redact.name_of(&args.recording);
             let files: Vec<(&str, &str)> = name

@@ -27,25 +27,28 @@ use std::{
 
 use self::{change::Yardstick, places::Matches, role::Roles};
 use crate::{
-    aggregate::{Findings, Flow, Flows, LineSpread, Selection, Spread, spread},
+    aggregate::{Findings, Flow, Flows, LineSpread, Spread, Tallies},
     classify::Verdicts,
     profile::{Frame, FrameId, Recorded},
-    units::Pid,
 };
 
 /// One of the two.
 #[derive(Clone, Copy, Debug)]
 pub struct Recording<'a> {
-    /// What was recorded.
-    pub recorded: &'a Recorded,
+    /// What was recorded, or the part of it that is compared.
+    pub tallies: &'a Tallies<'a>,
     /// What it says in numbers.
     pub findings: &'a Findings,
     /// What is thought of that.
     pub verdicts: &'a Verdicts,
-    /// Only this process is compared.
-    pub pid: Option<Pid>,
     /// What its command is called where a sentence names it.
     pub called: &'a str,
+}
+
+impl<'a> Recording<'a> {
+    const fn recorded(&self) -> &'a Recorded {
+        self.tallies.recorded()
+    }
 }
 
 /// What became of a recording's memory in another.
@@ -166,15 +169,9 @@ pub fn compare_per(
     after: &Recording<'_>,
 ) -> Result<Comparison, Incomparable> {
     let recordings = [before, after];
-    let recorded = recordings.map(|it| it.recorded);
-    let roles = Roles::of(recorded, recordings.map(|it| it.pid));
-    let spread_of = |side: usize| {
-        let selection = Selection {
-            pid: recordings[side].pid,
-            ..Selection::default()
-        };
-        spread(recorded[side], &selection, &roles.of[side])
-    };
+    let recorded = recordings.map(Recording::recorded);
+    let roles = Roles::of(recorded, recordings.map(|it| it.tallies.selection().pid));
+    let spread_of = |side: usize| recordings[side].tallies.spread(&roles.of[side]);
     let spreads = both(|| spread_of(0), || spread_of(1));
     let spreads = spreads.each_ref();
     let matches = Matches::of(recorded, spreads);

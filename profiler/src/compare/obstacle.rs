@@ -107,7 +107,7 @@ pub(super) fn refuse(
             return Err(Incomparable::Empty { which });
         }
     }
-    let budgets = recordings.map(|it| it.recorded.facts.budget_percent.is_none());
+    let budgets = recordings.map(|it| it.recorded().facts.budget_percent.is_none());
     let objects = recordings.map(|it| it.findings.objects_observed_fraction.is_some());
     if let Some([exact, other]) = odd_one(budgets) {
         return Err(Incomparable::Mode { exact, other });
@@ -133,7 +133,7 @@ fn odd_one(are: [bool; 2]) -> Option<[&'static str; 2]> {
 
 /// Whether both are of the same command, but for what differs from run to run.
 fn have_one_command(recordings: [&Recording<'_>; 2]) -> bool {
-    let [before, after] = recordings.map(|it| role::plain_command(command(it.recorded)));
+    let [before, after] = recordings.map(|it| role::plain_command(command(it.recorded())));
     before == after
 }
 
@@ -145,7 +145,7 @@ pub fn command(recorded: &Recorded) -> &str {
 
 /// Whether they have a function in common that is the program's own.
 fn share_code(recordings: [&Recording<'_>; 2], matches: &Matches) -> bool {
-    let stacks = &recordings[0].recorded.stacks;
+    let stacks = &recordings[0].recorded().stacks;
     matches.after.keys().any(|id| is_own(stacks.frame(*id)))
 }
 
@@ -174,7 +174,7 @@ pub(super) fn warnings(recordings: [&Recording<'_>; 2], spreads: [&Spread; 2]) -
             "the commands differ: `{before}` before, `{after}` after"
         ));
     }
-    let pythons = recordings.map(|it| python(it.recorded));
+    let pythons = recordings.map(|it| python(it.recorded()));
     if pythons[0] != pythons[1] {
         let [before, after] = pythons.map(|python| python.unwrap_or("an unknown one"));
         warnings.push(format!(
@@ -182,7 +182,7 @@ pub(super) fn warnings(recordings: [&Recording<'_>; 2], spreads: [&Spread; 2]) -
              size"
         ));
     }
-    let budgets = recordings.map(|it| it.recorded.facts.budget_percent.unwrap_or_default());
+    let budgets = recordings.map(|it| it.recorded().facts.budget_percent.unwrap_or_default());
     if (budgets[0] - budgets[1]).abs() > 1e-6 {
         let [before, after] = budgets;
         warnings.push(format!(
@@ -205,7 +205,7 @@ pub(super) fn warnings(recordings: [&Recording<'_>; 2], spreads: [&Spread; 2]) -
             let duration = human_duration(recording.findings.duration);
             warnings.push(format!("{name} is very short: {duration}"));
         }
-        if !recording.recorded.facts.complete {
+        if !recording.recorded().facts.complete {
             warnings.push(format!(
                 "{name} was not ended in order, or is still being written: its end is missing"
             ));
@@ -286,7 +286,7 @@ fn ratio(one: f64, other: f64) -> Option<f64> {
 fn activity(recording: &Recording<'_>) -> f64 {
     let mut first_last = std::collections::BTreeMap::new();
     for census in recording
-        .recorded
+        .recorded()
         .intervals
         .iter()
         .flat_map(|it| &it.censuses)

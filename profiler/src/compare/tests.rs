@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    aggregate::findings,
+    aggregate::Selection,
     classify::judge,
     profile::{
         Census, Change as Row, Counters, Facts, Interval, Metered, ProcessKey, ProcessRecord,
         TrafficChoice,
     },
+    units::Pid,
 };
 
 const SECONDS: u64 = 60;
@@ -145,16 +146,16 @@ fn compared(before: &Recorded, after: &Recorded) -> Result<Comparison, Incompara
 }
 
 fn compared_per(per: Per, before: &Recorded, after: &Recorded) -> Result<Comparison, Incomparable> {
-    let found = [before, after].map(|it| findings(it, &Selection::default()));
+    let tallies = [before, after].map(|it| Tallies::of(it, &Selection::default()));
+    let found = tallies.each_ref().map(Tallies::findings);
     let verdicts = found.each_ref().map(judge);
-    let recording = |side: usize, recorded| Recording {
-        recorded,
+    let recording = |side: usize| Recording {
+        tallies: &tallies[side],
         findings: &found[side],
         verdicts: &verdicts[side],
-        pid: None,
-        called: command(recorded),
+        called: command(tallies[side].recorded()),
     };
-    compare_per(per, &recording(0, before), &recording(1, after))
+    compare_per(per, &recording(0), &recording(1))
 }
 
 fn of(before: &Run, after: &Run) -> Comparison {

@@ -1,7 +1,7 @@
 //! Frames and stacks: interned, so that a stack is a number and shares what it has in common
 //! with others.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 /// A place in the program.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -58,9 +58,9 @@ impl Default for StackTable {
     fn default() -> Self {
         Self {
             frames: Vec::new(),
-            frame_ids: HashMap::new(),
+            frame_ids: HashMap::default(),
             stacks: vec![(StackId::ROOT, FrameId(0))],
-            stack_ids: HashMap::new(),
+            stack_ids: HashMap::default(),
         }
     }
 }

@@ -5,7 +5,9 @@ use std::{
     fs::File,
     io::{self, Read as _},
     os::unix::ffi::OsStrExt as _,
+    panic::resume_unwind,
     path::{Path, PathBuf},
+    thread,
 };
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -18,7 +20,7 @@ use super::{
     tables::{self, Intervals},
     threads,
 };
-use crate::profile::{Recorded, Threads};
+use crate::profile::Recorded;
 
 /// How every `SQLite` file starts.
 const MAGIC: &[u8] = b"SQLite format 3\0";
@@ -159,15 +161,26 @@ fn read_from(connection: &Connection, reopen: Reopen<'_>) -> Result<Recorded, Fa
     let mut recorded = Recorded {
         facts: facts::read(connection)?,
         processes: tables::processes(connection)?,
-        stacks: tables::stacks(connection)?,
-        intervals: Vec::new(),
-        survivors: Vec::new(),
-        threads: Threads::default(),
+        ..Recorded::default()
     };
-    recorded.survivors = tables::survivors(connection, &recorded)?;
+    let mut intervals = Intervals::read(connection, recorded.processes.len())?;
+    let changes = intervals.changes(tables::stack_count(connection)?);
     // Of a file that is still being written, a second connection may see more.
     let second = recorded.facts.complete.then(reopen).flatten();
-    recorded.intervals = Intervals::read(connection, second, &recorded, format)?;
+    thread::scope(|scope| {
+        let changes = &changes;
+        let others = second.map(|second| scope.spawn(move || changes.read(&second)));
+        recorded.stacks = tables::stacks(connection)?;
+        recorded.survivors = tables::survivors(connection, &recorded)?;
+        let mut totals = changes.read(connection)?;
+        if let Some(others) = others {
+            let others = others.join().unwrap_or_else(|panic| resume_unwind(panic));
+            totals.add(others?.sum())?;
+        }
+        Ok::<_, Fault>(())
+    })?;
+    drop(changes);
+    recorded.intervals = intervals.fill(connection, format)?;
     if !recorded.facts.complete {
         let last = recorded.intervals.last();
         recorded.facts.duration = last.map(|interval| interval.end).unwrap_or_default();
@@ -211,6 +224,7 @@ mod tests {
         super::{Writer, test_data::*},
         *,
     };
+    use crate::profile::Threads;
 
     /// The bytes of a small finished recording.
     fn recording() -> Vec<u8> {

@@ -3,13 +3,11 @@
 //! Rows are read in the order of their keys, and keys must ascend: so a broken file cannot make
 //! the reader go round in circles.
 
-use std::collections::HashMap;
-
 use rusqlite::Connection;
 
 use super::{
     causes,
-    changes::{self, Known},
+    changes::{Changes, Known},
     checked::{Fault, Fields},
     classes, schema, series,
 };
@@ -139,52 +137,86 @@ pub(super) fn survivors(
     Ok(survivors)
 }
 
+/// How many stacks there are, with the root; [`stacks`] checks that ids are the numbers below.
+pub(super) fn stack_count(connection: &Connection) -> Result<usize, Fault> {
+    let sql = "SELECT max(id) FROM stack";
+    let last: Option<i64> = connection.query_row(sql, [], |row| row.get(0))?;
+    // More than there can be are as many as there can be.
+    Ok(last.map_or(1, |last| {
+        usize::try_from(last).map_or(1, |last| last.saturating_add(1))
+    }))
+}
+
+/// The place of the interval that a row names in its first column. Rows of an interval come
+/// together, so the `last` one is remembered.
+pub(super) fn position(
+    ids: &[i64],
+    last: &mut Option<(i64, usize)>,
+    fields: &Fields<'_>,
+) -> Result<usize, Fault> {
+    let id = fields.integer(0)?;
+    if let Some((known, position)) = *last
+        && known == id
+    {
+        return Ok(position);
+    }
+    let found = ids.binary_search(&id);
+    let position = found.map_err(|_unknown| fields.impossible(0))?;
+    *last = Some((id, position));
+    Ok(position)
+}
+
 /// The intervals while they are filled, and what the ids in them may be.
 pub(super) struct Intervals {
     filled: Vec<Interval>,
-    positions: HashMap<i64, usize>,
-    /// The position that was looked up last: rows of an interval come together.
+    /// Their ids, ascending.
+    ids: Vec<i64>,
+    /// The position that was looked up last.
     last: Option<(i64, usize)>,
     process_count: usize,
 }
 
 impl Intervals {
-    /// Reads all intervals with what happened in them; `recorded` has processes and stacks already.
-    /// A second connection, if it sees the same, makes it faster.
-    pub(super) fn read(
-        connection: &Connection,
-        second: Option<Connection>,
-        recorded: &Recorded,
-        format: i64,
-    ) -> Result<Vec<Interval>, Fault> {
+    /// Reads when all intervals were, which are to be filled.
+    pub(super) fn read(connection: &Connection, process_count: usize) -> Result<Self, Fault> {
         let mut intervals = Self {
             filled: Vec::new(),
-            positions: HashMap::new(),
+            ids: Vec::new(),
             last: None,
-            process_count: recorded.processes.len(),
+            process_count,
         };
         intervals.read_times(connection)?;
-        let Self {
-            filled, positions, ..
-        } = &mut intervals;
+        Ok(intervals)
+    }
+
+    /// What changed in them, to be read.
+    pub(super) fn changes(&mut self, stack_count: usize) -> Changes<'_> {
         let known = Known {
-            positions,
-            processes: recorded.processes.len(),
-            stacks: recorded.stacks.stack_count(),
+            intervals: &self.ids,
+            processes: self.process_count,
+            stacks: stack_count,
         };
-        changes::read(connection, second, filled, known)?;
-        intervals.read_censuses(connection)?;
+        Changes::new(&mut self.filled, known)
+    }
+
+    /// Reads all but what changed.
+    pub(super) fn fill(
+        mut self,
+        connection: &Connection,
+        format: i64,
+    ) -> Result<Vec<Interval>, Fault> {
+        self.read_censuses(connection)?;
         if format >= 2 {
-            intervals.read_allocators(connection)?;
-            intervals.read_sharings(connection)?;
+            self.read_allocators(connection)?;
+            self.read_sharings(connection)?;
         }
         if format >= schema::HAS_SERIES {
-            intervals.read_sockets(connection)?;
-            intervals.read_cgroups(connection)?;
+            self.read_sockets(connection)?;
+            self.read_cgroups(connection)?;
         }
-        intervals.read_lifecycles(connection)?;
-        intervals.read_losses(connection)?;
-        Ok(intervals.filled)
+        self.read_lifecycles(connection)?;
+        self.read_losses(connection)?;
+        Ok(self.filled)
     }
 
     fn read_times(&mut self, connection: &Connection) -> Result<(), Fault> {
@@ -205,7 +237,7 @@ impl Intervals {
             }
             let id = fields.integer(0)?;
             ids.check("interval", id)?;
-            self.positions.insert(id, self.filled.len());
+            self.ids.push(id);
             self.filled.push(interval);
             Ok(())
         })
@@ -218,16 +250,7 @@ impl Intervals {
     }
 
     fn position(&mut self, fields: &Fields<'_>) -> Result<usize, Fault> {
-        let id = fields.integer(0)?;
-        if let Some((last, position)) = self.last
-            && last == id
-        {
-            return Ok(position);
-        }
-        let found = self.positions.get(&id).copied();
-        let position = found.ok_or_else(|| fields.impossible(0))?;
-        self.last = Some((id, position));
-        Ok(position)
+        position(&self.ids, &mut self.last, fields)
     }
 
     fn interval(&mut self, fields: &Fields<'_>) -> Result<&mut Interval, Fault> {

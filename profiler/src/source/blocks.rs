@@ -4,7 +4,7 @@
 use std::{rc::Rc, sync::Arc};
 
 use iced_x86::Register;
-use profiler_common::config::Request;
+use profiler_common::{config::Request, cookie::RequestCookie};
 
 use super::{
     files::{Files, OpenFile},
@@ -13,7 +13,12 @@ use super::{
 use crate::{
     probe::{Site, SiteProgram},
     process::{
-        elf::ElfFile, heap, image::Image, instruction::entry_site, link_map, memory::Memory,
+        elf::ElfFile,
+        heap,
+        image::Image,
+        instruction::{EntrySite, entry_site},
+        link_map,
+        memory::Memory,
     },
     python::allocator::Allocators,
 };
@@ -55,27 +60,49 @@ pub(super) fn arena_site(
     let function = allocators.arena.alloc;
     let image = images.iter().find(|image| image.contains(function))?;
     let opened = files.open(image).ok()?;
-    let site = function_site(&opened.elf, image.vaddr(function), &[Register::RSI], true)?;
+    let vaddr = image.vaddr(function);
+    let site = function_site(&opened.elf, vaddr, (Request::Arena, &[Register::RSI]))?;
     Some(PlannedSites {
         class: SiteClass::Pools,
         program: SiteProgram::RequestEntered,
         file: Arc::clone(&opened.file),
-        sites: vec![Site {
-            file_offset: site,
-            cookie: Request::Arena as u64,
-        }],
+        sites: vec![site],
     })
 }
 
-/// The file offset of the place in a function where a probe is cheap and its arguments are known.
+/// The place in a function where a probe is cheap and its arguments are known.
 fn function_site(
     elf: &ElfFile,
     vaddr: u64,
-    arguments: &[Register],
-    keep_stack: bool,
-) -> Option<u64> {
+    (request, arguments): (Request, &[Register]),
+) -> Option<Site> {
     let code = elf.bytes_at(vaddr, FUNCTION_BYTES)?;
-    elf.file_offset(entry_site(code, vaddr, arguments, keep_stack)?)
+    let entry = entry_site(code, vaddr, arguments, returns(request))?;
+    Some(Site {
+        file_offset: elf.file_offset(entry.address)?,
+        cookie: cookie(request, arguments, &entry),
+    })
+}
+
+/// Whether something comes back from a function that matters.
+fn returns(request: Request) -> bool {
+    request != Request::Free
+}
+
+/// The cookie of a place: where the arguments are, if they were moved.
+fn cookie(request: Request, arguments: &[Register], entry: &EntrySite) -> u64 {
+    let place = |argument: Register| {
+        let moved = (arguments.iter().zip(&entry.arguments)).find(|(from, _)| **from == argument);
+        let register = moved.map_or(argument, |(_, to)| *to);
+        u8::try_from(register.number()).expect("there are few registers")
+    };
+    let is_moved = entry.arguments != arguments;
+    let places = is_moved.then(|| [Register::RDI, Register::RSI].map(place));
+    RequestCookie {
+        request,
+        arguments: places,
+    }
+    .to_wire()
 }
 
 /// What a person should know about an allocator that cannot be probed.
@@ -138,14 +165,9 @@ impl BlockSites {
         let mut entries = Vec::new();
         for ((opened, vaddr), (request, _, _, arguments)) in functions.iter().zip(BLOCK_FUNCTIONS) {
             found.glibc &= heap::is_glibc(&opened.elf);
-            let returns = request != Request::Free;
-            let file_offset = function_site(&opened.elf, *vaddr, arguments, returns)?;
-            let site = Site {
-                file_offset,
-                cookie: request as u64,
-            };
+            let site = function_site(&opened.elf, *vaddr, (request, arguments))?;
             // The return probes come first: an entry without its return leaves a request pending.
-            if returns {
+            if returns(request) {
                 add_site(&mut found.sites, SiteProgram::RequestReturned, opened, site);
             }
             add_site(&mut entries, SiteProgram::RequestEntered, opened, site);

@@ -11,7 +11,7 @@ use super::{
     processes::{Held, Round, group_finding, process_finding, rounds},
     selection::Part,
     sites::{Sums, sites},
-    tally::{observations, tally},
+    tally::{Tallies, observations},
 };
 use crate::{
     profile::{Losses, ProcessKey, Recorded, StackId, TrafficChoice},
@@ -177,46 +177,55 @@ pub struct GroupFinding {
 
 /// Says what a recording, or a part of it, holds.
 pub fn findings(recorded: &Recorded, selection: &Selection) -> Findings {
-    let part = Part::new(recorded, selection);
-    let censuses = part.censuses();
-    let observations = observations(&part, recorded, &censuses);
-    let tallies = tally(&part, &observations, &censuses);
-    let mut sums_by_process = vec![Sums::default(); censuses.len()];
-    for tally in &tallies {
-        sums_by_process[tally.process.0 as usize].add(tally);
-    }
-    let mut sums = Sums::default();
-    for of_process in &sums_by_process {
-        sums.add_process(of_process);
-    }
-    let totals = sums.totals();
-    let courses = courses(&part, &censuses);
-    let processes = part.processes().map(|(key, record)| {
-        let sums = &sums_by_process[key.0 as usize];
-        let totals = sums.totals();
-        let held = Held {
-            retained: totals.retained,
-            mapped: totals.mapped,
-        };
-        let mut course = courses[key.0 as usize].clone();
-        course.left = sums.ages().in_time(&part);
-        ProcessFinding {
-            allocator: allocators(&part, key),
-            sharing: sharing(&part, key),
-            ..process_finding((key, record), &censuses[key.0 as usize], held, course)
+    Tallies::of(recorded, selection).findings()
+}
+
+impl Tallies<'_> {
+    /// Says what they hold.
+    pub fn findings(&self) -> Findings {
+        let Self {
+            recorded,
+            part,
+            censuses,
+            ..
+        } = self;
+        let mut sums_by_process = vec![Sums::default(); censuses.len()];
+        for tally in &self.all {
+            sums_by_process[tally.process.0 as usize].add(tally);
         }
-    });
-    let rounds = rounds(&part, &courses);
-    Findings {
-        sites: sites(recorded, &tallies, &part, totals.retained.estimate),
-        processes: processes.collect(),
-        copies: copy_sites(&part, recorded),
-        group: group_finding(&part, &rounds, totals.retained),
-        rounds,
-        cgroup: cgroup_finding(&part),
-        traffic: recorded.facts.traffic,
-        totals,
-        ..of_measuring(&part, &observations)
+        let mut sums = Sums::default();
+        for of_process in &sums_by_process {
+            sums.add_process(of_process);
+        }
+        let totals = sums.totals();
+        let courses = courses(part, censuses);
+        let processes = part.processes().map(|(key, record)| {
+            let sums = &sums_by_process[key.0 as usize];
+            let totals = sums.totals();
+            let held = Held {
+                retained: totals.retained,
+                mapped: totals.mapped,
+            };
+            let mut course = courses[key.0 as usize].clone();
+            course.left = sums.ages().in_time(part);
+            ProcessFinding {
+                allocator: allocators(part, key),
+                sharing: sharing(part, key),
+                ..process_finding((key, record), &censuses[key.0 as usize], held, course)
+            }
+        });
+        let rounds = rounds(part, &courses);
+        Findings {
+            sites: sites(recorded, &self.all, part, totals.retained.estimate),
+            processes: processes.collect(),
+            copies: copy_sites(part, recorded),
+            group: group_finding(part, &rounds, totals.retained),
+            rounds,
+            cgroup: cgroup_finding(part),
+            traffic: recorded.facts.traffic,
+            totals,
+            ..of_measuring(part, &self.observations)
+        }
     }
 }
 

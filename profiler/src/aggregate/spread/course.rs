@@ -114,6 +114,13 @@ impl Course {
         }
     }
 
+    /// Adds another sum of the same slices.
+    pub(super) fn add_all(&mut self, other: &Self) {
+        for (slice, value) in &other.0 {
+            self.add_to(*slice, *value);
+        }
+    }
+
     fn add_to(&mut self, slice: u32, value: f64) {
         // Time passes: mostly it is the last slice, or a new one.
         let place = match self.0.last() {

@@ -8,12 +8,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use self::course::{Course, Slices};
 use super::{
-    Estimate, Metric, Selection,
+    Estimate, Metric,
     estimate::as_float,
     observation::Observation,
     selection::Part,
     sites::{Sums, frame_of_site},
-    tally::{Tally, is_followed, observations, tally},
+    tally::{Tallies, Tally, is_followed},
 };
 use crate::profile::{Census, FrameId, Metered, ProcessKey, Recorded, StackId};
 
@@ -79,30 +79,27 @@ pub struct Growth {
     pub scatter: f64,
 }
 
-/// Adds up what the lines of each role got. `roles` has the number of its role for each process,
-/// by the number of the process; those without one are left out.
-pub fn spread(recorded: &Recorded, selection: &Selection, roles: &[Option<usize>]) -> Spread {
-    let part = Part::new(recorded, selection);
-    let censuses = part.censuses();
-    let observations = observations(&part, recorded, &censuses);
-    let slices = Slices::of(&part);
-    let role_count = roles.iter().flatten().max().map_or(0, |last| last + 1);
-    let mut gathering = Gathering {
-        part,
-        recorded,
-        roles,
-        slices,
-        places: vec![vec![None; recorded.stacks.stack_count()]; role_count],
-        numbers: BTreeMap::new(),
-        lines: Vec::new(),
-        sums: vec![Gathered::default(); role_count],
-        total: Gathered::default(),
-    };
-    for tally in tally(&part, &observations, &censuses) {
-        gathering.add(&tally);
+impl Tallies<'_> {
+    /// Adds up what the lines of each role got. `roles` has the number of its role for each
+    /// process, by the number of the process; those without one are left out.
+    pub fn spread(&self, roles: &[Option<usize>]) -> Spread {
+        let role_count = roles.iter().flatten().max().map_or(0, |last| last + 1);
+        let mut gathering = Gathering {
+            part: self.part,
+            recorded: self.recorded,
+            roles,
+            slices: Slices::of(&self.part),
+            places: vec![vec![None; self.recorded.stacks.stack_count()]; role_count],
+            numbers: BTreeMap::new(),
+            lines: Vec::new(),
+            sums: vec![Gathered::default(); role_count],
+        };
+        for tally in &self.all {
+            gathering.add(tally);
+        }
+        gathering.follow(&self.observations);
+        gathering.finish(&self.censuses)
     }
-    gathering.follow(&observations);
-    gathering.finish(&censuses)
 }
 
 /// How many standard deviations the interval of an estimate reaches to either side.
@@ -131,6 +128,23 @@ struct Gathered {
 }
 
 impl Gathered {
+    /// Adds what the processes of another role got.
+    fn add_role(&mut self, role: &Self) {
+        self.sums.add_process(&role.sums);
+        self.samples = self.samples.saturating_add(role.samples);
+        self.sampled = self.sampled.saturating_add(role.sampled);
+        self.has_windows |= role.has_windows;
+        for (course, of_role) in [
+            (&mut self.retained, &role.retained),
+            (&mut self.allocated, &role.allocated),
+            (&mut self.mapped, &role.mapped),
+            (&mut self.resident, &role.resident),
+            (&mut self.recent, &role.recent),
+        ] {
+            course.add_all(of_role);
+        }
+    }
+
     fn flows(&self, slices: Slices) -> Flows {
         let totals = self.sums.totals();
         // What was got last may only be in use for the moment.
@@ -171,11 +185,10 @@ struct Gathering<'a> {
     numbers: BTreeMap<(usize, Option<FrameId>), usize>,
     lines: Vec<Gathered>,
     sums: Vec<Gathered>,
-    total: Gathered,
 }
 
 impl Gathering<'_> {
-    /// Does something to the line, the role, and the sum of all.
+    /// Does something to the line and to the role.
     fn each(&mut self, process: ProcessKey, stack: StackId, change: impl Fn(&mut Gathered)) {
         let Some(Some(role)) = self.roles.get(process.0 as usize).copied() else {
             return;
@@ -184,7 +197,6 @@ impl Gathering<'_> {
         let line = place.unwrap_or_else(|| self.line_of(role, stack));
         change(&mut self.lines[line]);
         change(&mut self.sums[role]);
-        change(&mut self.total);
     }
 
     /// The number of the line that a stack counts for.
@@ -262,8 +274,11 @@ impl Gathering<'_> {
                 let [from, to] = [pair[0].rss, pair[1].rss].map(as_float);
                 let when = slices.place(pair[0].time, pair[1].time);
                 self.sums[role].resident.add(when, to - from);
-                self.total.resident.add(when, to - from);
             }
+        }
+        let mut total = Gathered::default();
+        for role in &self.sums {
+            total.add_role(role);
         }
         let line = |((role, frame), number): (_, usize)| {
             let gathered = &self.lines[number];
@@ -278,7 +293,7 @@ impl Gathering<'_> {
         Spread {
             lines: self.numbers.into_iter().map(line).collect(),
             roles: self.sums.iter().map(|sum| sum.flows(slices)).collect(),
-            total: self.total.flows(slices),
+            total: total.flows(slices),
             slices: slices.count(),
             duration: self.part.duration(),
         }

@@ -1,14 +1,17 @@
-//! Tests of [`spread`].
+//! Tests of [`Tallies::spread`].
 
 use super::{
-    super::test_data::{change, change_of, counters, record, recorded, stack},
+    super::{
+        Selection,
+        test_data::{change, change_of, counters, record, recorded, stack},
+    },
     *,
 };
 
 const MIB: u64 = 1 << 20;
 
 fn of_one(recorded: &Recorded) -> Spread {
-    spread(recorded, &Selection::default(), &[Some(0)])
+    Tallies::of(recorded, &Selection::default()).spread(&[Some(0)])
 }
 
 /// A minute of a line that gets so many MiB in each second.
@@ -84,7 +87,7 @@ fn processes_are_added_up_by_role() {
         let got = counters(MIB, 0);
         change_of(&mut recorded, (4, process), leak, Metered::Block, got);
     }
-    let spread = spread(&recorded, &Selection::default(), &[Some(1), Some(1), None]);
+    let spread = Tallies::of(&recorded, &Selection::default()).spread(&[Some(1), Some(1), None]);
     let retained = |flows: &Flows| flows.retained.estimate.estimate / MIB;
     assert_eq!(
         spread.roles.iter().map(retained).collect::<Vec<_>>(),
@@ -140,7 +143,7 @@ fn as_u64(count: usize) -> u64 {
 
 #[test]
 fn nothing_recorded_is_nothing() {
-    let spread = spread(&Recorded::default(), &Selection::default(), &[]);
+    let spread = Tallies::of(&Recorded::default(), &Selection::default()).spread(&[]);
     assert_eq!(spread.total, Flows::default());
     assert!(spread.lines.is_empty() && spread.roles.is_empty());
 }

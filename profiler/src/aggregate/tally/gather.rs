@@ -1,6 +1,6 @@
 //! Adding up a part of a recording.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Held, Kept, Tally,
@@ -75,11 +75,11 @@ pub(in crate::aggregate) fn tally(
     let groups = Groups::new(part);
     let mut kept = survivors(part, &groups).map(|it| it.into_iter().peekable());
     let changes = changes(part, observations);
-    let mut doubts = BTreeMap::<_, Rc<[Doubt]>>::new();
+    let mut doubts = BTreeMap::<_, Arc<[Doubt]>>::new();
     let mut doubts_of = |process, meter| {
         let windows = (process, WindowKind::of(meter));
         let found = doubts.entry(windows);
-        Rc::clone(found.or_insert_with(|| groups.doubts(process, meter)))
+        Arc::clone(found.or_insert_with(|| groups.doubts(process, meter)))
     };
     let mut tallies: Vec<Tally> = (changes.chunk_by(|one, other| one.key == other.key))
         .map(|changes| {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    rc::Rc,
+    sync::Arc,
     time::Duration,
 };
 
@@ -42,14 +42,14 @@ pub(super) fn anchor_all(tallies: &mut [Tally], part: &Part<'_>, censuses: &[Vec
             let counts = last_counts(part, process, censuses)?;
             let counts = *counts.get(class.index())?;
             let anchor = Anchor::new(series, exact, (class, counts))?;
-            Some(((process, class), Rc::new(anchor)))
+            Some(((process, class), Arc::new(anchor)))
         })
         .collect();
     for tally in tallies {
         if let Metered::SampledObject(class) = tally.meter
             && let Some(anchor) = anchors.get(&(tally.process, class))
         {
-            tally.held = Held::Anchored(Rc::clone(anchor));
+            tally.held = Held::Anchored(Arc::clone(anchor));
         }
     }
 }

@@ -3,9 +3,10 @@
 mod gather;
 mod known;
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{collections::BTreeMap, sync::Arc};
 
-pub(super) use self::gather::{is_followed, tally};
+pub(super) use self::gather::is_followed;
+use self::gather::tally;
 use super::{
     Metric, Selection,
     ages::Ages,
@@ -39,7 +40,7 @@ pub(super) struct Tally {
     /// How many groups there are.
     groups: u32,
     /// How far each of them may be wrong.
-    doubts: Rc<[Doubt]>,
+    doubts: Arc<[Doubt]>,
     held: Held,
     /// How many pools one that was seen to open stands for.
     pool_scale: f64,
@@ -64,7 +65,7 @@ enum Held {
     /// There can be at most this part of what the samples say.
     Capped(f64),
     /// The sum of this size class.
-    Anchored(Rc<Anchor>),
+    Anchored(Arc<Anchor>),
 }
 
 impl Held {
@@ -207,6 +208,61 @@ impl Tally {
     }
 }
 
+/// What a recording, or a part of it, adds up to: for several questions to the same part.
+#[derive(Debug)]
+pub struct Tallies<'a> {
+    pub(super) recorded: &'a Recorded,
+    pub(super) selection: Selection,
+    pub(super) part: Part<'a>,
+    /// The censuses of each process, by its number.
+    pub(super) censuses: Vec<Vec<&'a Census>>,
+    /// How each process was observed, by its number.
+    pub(super) observations: Vec<Observation>,
+    /// The sums, in the order of process, stack and meter.
+    pub(super) all: Vec<Tally>,
+}
+
+impl<'a> Tallies<'a> {
+    /// Adds up.
+    pub fn of(recorded: &'a Recorded, selection: &Selection) -> Self {
+        let part = Part::new(recorded, selection);
+        let censuses = part.censuses();
+        let observations = observations(&part, recorded, &censuses);
+        Self {
+            all: tally(&part, &observations, &censuses),
+            recorded,
+            selection: *selection,
+            part,
+            censuses,
+            observations,
+        }
+    }
+
+    /// The recording.
+    pub const fn recorded(&self) -> &'a Recorded {
+        self.recorded
+    }
+
+    /// Which part of it this is.
+    pub const fn selection(&self) -> Selection {
+        self.selection
+    }
+
+    /// What each stack weighs by a metric, in the order of the stacks; those that weigh nothing
+    /// are left out. The stacks of a site add up to the estimate of the site.
+    pub fn weights(&self, metric: Metric) -> Vec<(StackId, u64)> {
+        let mut weights = BTreeMap::<_, u64>::new();
+        for tally in &self.all {
+            let weight = weights.entry(tally.stack).or_default();
+            *weight = weight.saturating_add(tally.value(metric));
+        }
+        weights
+            .into_iter()
+            .filter(|(_, weight)| *weight > 0)
+            .collect()
+    }
+}
+
 /// How each process was observed, by its number.
 pub(super) fn observations(
     part: &Part<'_>,
@@ -218,24 +274,7 @@ pub(super) fn observations(
         .collect()
 }
 
-/// What each stack weighs by a metric, in the order of the stacks; those that weigh nothing are
-/// left out. The stacks of a site add up to the estimate of the site.
+/// What each stack weighs by a metric: see [`Tallies::weights`].
 pub fn weigh(recorded: &Recorded, selection: &Selection, metric: Metric) -> Vec<(StackId, u64)> {
-    let part = Part::new(recorded, selection);
-    let censuses = part.censuses();
-    let observations = observations(&part, recorded, &censuses);
-    weights(&tally(&part, &observations, &censuses), metric)
-}
-
-/// What these sums come to, by stack.
-pub(super) fn weights(tallies: &[Tally], metric: Metric) -> Vec<(StackId, u64)> {
-    let mut weights = BTreeMap::<_, u64>::new();
-    for tally in tallies {
-        let weight = weights.entry(tally.stack).or_default();
-        *weight = weight.saturating_add(tally.value(metric));
-    }
-    weights
-        .into_iter()
-        .filter(|(_, weight)| *weight > 0)
-        .collect()
+    Tallies::of(recorded, selection).weights(metric)
 }

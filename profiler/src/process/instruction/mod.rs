@@ -7,4 +7,4 @@
 pub mod aarch64;
 mod x86_64;
 
-pub use self::x86_64::{entry_site, is_emulated, written_registers};
+pub use self::x86_64::{EntrySite, entry_site, is_emulated, written_registers};

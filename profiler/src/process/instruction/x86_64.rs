@@ -6,7 +6,7 @@
 
 use iced_x86::{
     Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, OpAccess,
-    Register,
+    OpKind, Register,
 };
 
 /// How far behind a function's entry jumps back into its first block are looked for.
@@ -48,8 +48,17 @@ fn has_plain_opcode(bytes: &[u8]) -> bool {
     matches!(opcode, Some(0x0f | 0x70..=0x7f | 0xe8 | 0xe9 | 0xeb))
 }
 
+/// A place for a probe in a function's entry block.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct EntrySite {
+    /// Its address.
+    pub address: u64,
+    /// The registers that hold the arguments there, in their order.
+    pub arguments: Vec<Register>,
+}
+
 /// Finds the first place in a function's entry block that is cheap to probe and at which the
-/// arguments are still in their registers.
+/// arguments are still in registers, be it that they were moved to others.
 ///
 /// `code` starts with the function at `address`, and may end anywhere behind it. With
 /// `keep_stack` the stack pointer must also still point at the return address, as a return
@@ -60,7 +69,9 @@ pub fn entry_site(
     address: u64,
     arguments: &[Register],
     keep_stack: bool,
-) -> Option<u64> {
+) -> Option<EntrySite> {
+    let arguments = arguments.iter().map(|argument| argument.full_register());
+    let mut holders: Vec<Vec<Register>> = arguments.map(|argument| vec![argument]).collect();
     let mut decoder = Decoder::with_ip(64, code, address, DecoderOptions::NONE);
     let mut factory = InstructionInfoFactory::new();
     while decoder.can_decode() {
@@ -68,23 +79,40 @@ pub fn entry_site(
         let instruction = decoder.decode();
         let bytes = code.get(start..decoder.position())?;
         if is_emulated(&instruction, bytes) && !instruction.is_call_near() {
-            let site = instruction.ip();
-            return (!is_reentered(code, address, site)).then_some(site);
+            let site = EntrySite {
+                address: instruction.ip(),
+                arguments: holders.iter().map(|holders| holders[0]).collect(),
+            };
+            return (!is_reentered(code, address, site.address)).then_some(site);
         }
         if instruction.is_invalid() || instruction.flow_control() != FlowControl::Next {
             return None;
         }
-        let loses_place = written_registers(&mut factory, &instruction).any(|written| {
-            arguments
-                .iter()
-                .any(|argument| argument.full_register() == written)
-                || keep_stack && written == Register::RSP
-        });
-        if loses_place {
+        let written: Vec<Register> = written_registers(&mut factory, &instruction).collect();
+        if keep_stack && written.contains(&Register::RSP) {
             return None;
+        }
+        for holders in &mut holders {
+            let copy = copy(&instruction).filter(|(from, _)| holders.contains(from));
+            holders.retain(|holder| !written.contains(holder));
+            holders.extend(copy.map(|(_, to)| to));
+            if holders.is_empty() {
+                return None;
+            }
         }
     }
     None
+}
+
+/// From where to where an instruction copies a whole register, if it does nothing else.
+fn copy(instruction: &Instruction) -> Option<(Register, Register)> {
+    let is_copy = matches!(
+        instruction.code(),
+        Code::Mov_r64_rm64 | Code::Mov_rm64_r64
+            if instruction.op0_kind() == OpKind::Register
+                && instruction.op1_kind() == OpKind::Register
+    );
+    is_copy.then(|| (instruction.op1_register(), instruction.op0_register()))
 }
 
 /// Whether a jump leads behind a function's first instruction, but not behind `site`.
@@ -125,6 +153,9 @@ pub fn written_registers<'factory>(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
+    use iced_x86::Mnemonic;
     use proptest::{collection::vec, prelude::*, sample::select};
 
     use super::*;
@@ -137,7 +168,7 @@ mod tests {
     }
 
     fn distance(code: &[u8], arguments: &[Register], keep_stack: bool) -> Option<u64> {
-        entry_site(code, ENTRY, arguments, keep_stack).map(|site| site - ENTRY)
+        entry_site(code, ENTRY, arguments, keep_stack).map(|site| site.address - ENTRY)
     }
 
     #[test]
@@ -201,6 +232,9 @@ mod tests {
             (&[0x48, 0x89, 0xfe, 0x48, 0x8b, 0x3d, 1, 0, 0, 0, 0xff, 0x25, 1, 0, 0, 0], None,
              "mov; mov (argument overwritten); jmp *"),
             (&[0x48, 0x8b, 0x05, 1, 0, 0, 0, 0xff, 0x25, 1, 0, 0, 0], None, "mov; jmp *"),
+            (&[0x48, 0x89, 0xfe, 0x31, 0xff, 0x55], Some(5), "mov; xor (moved before); push"),
+            (&[0x48, 0x89, 0xfe, 0x31, 0xf6, 0x31, 0xff, 0x55], None, "both overwritten; push"),
+            (&[0x89, 0xfe, 0x31, 0xff, 0x55], None, "mov %edi, %esi (half of it); xor; push"),
             (&[0x40, 0xb7, 0x01, 0x55], None, "mov $1, %dil; push"),
             (&[0x31, 0xff, 0x55], None, "xor %edi, %edi; push"),
             (&[0x48, 0x0f, 0x44, 0xfe, 0x55], None, "cmove %rsi, %rdi; push"),
@@ -214,6 +248,20 @@ mod tests {
         for (code, expected, name) in cases {
             assert_eq!(distance(code, &RDI, true), *expected, "{name}");
         }
+    }
+
+    #[test]
+    fn arguments_that_change_places_are_followed() {
+        // mov %rsi, %rdx; mov %rdi, %rsi; mov %rax, %rdi; jmp
+        let code = [
+            0x48, 0x89, 0xf2, 0x48, 0x89, 0xfe, 0x48, 0x89, 0xc7, 0xe9, 0, 0, 0, 0,
+        ];
+        let site = entry_site(&code, ENTRY, &[Register::RDI, Register::RSI], true);
+        let expected = EntrySite {
+            address: ENTRY + 9,
+            arguments: vec![Register::RSI, Register::RDX],
+        };
+        assert_eq!(site, Some(expected));
     }
 
     #[test]
@@ -269,22 +317,28 @@ mod tests {
         #[test]
         fn whatever_is_chosen_keeps_its_promise(code in pieces(), keep_stack: bool) {
             if let Some(site) = entry_site(&code, ENTRY, &RDI, keep_stack) {
+                // What registers hold: the argument, or anything else.
+                let mut is_argument = HashMap::from([(Register::RDI, true)]);
                 let mut decoder = Decoder::with_ip(64, &code, ENTRY, DecoderOptions::NONE);
                 let mut factory = InstructionInfoFactory::new();
                 loop {
                     let instruction = decoder.decode();
                     prop_assert!(!instruction.is_invalid());
                     let start = usize::try_from(instruction.ip() - ENTRY).unwrap();
-                    if instruction.ip() == site {
+                    if instruction.ip() == site.address {
                         let bytes = &code[start..decoder.position()];
                         prop_assert!(is_emulated(&instruction, bytes));
                         prop_assert_ne!(instruction.flow_control(), FlowControl::Call);
+                        prop_assert_eq!(is_argument.get(&site.arguments[0]), Some(&true));
                         break;
                     }
-                    prop_assert!(instruction.ip() < site);
+                    prop_assert!(instruction.ip() < site.address);
                     prop_assert_eq!(instruction.flow_control(), FlowControl::Next);
+                    let copies = instruction.mnemonic() == Mnemonic::Mov
+                        && instruction.op0_register().size() == 8
+                        && is_argument.get(&instruction.op1_register()) == Some(&true);
                     for written in written_registers(&mut factory, &instruction) {
-                        prop_assert_ne!(written, Register::RDI);
+                        is_argument.insert(written, copies);
                         prop_assert!(!keep_stack || written != Register::RSP);
                     }
                 }
@@ -294,7 +348,7 @@ mod tests {
         #[test]
         fn no_bytes_make_it_panic(code in vec(any::<u8>(), 0..64), address: u64, keep: bool) {
             let found = entry_site(&code, address, &[Register::RDI, Register::XMM0], keep);
-            prop_assert!(found.is_none_or(|site| site.wrapping_sub(address) < 64));
+            prop_assert!(found.is_none_or(|site| site.address.wrapping_sub(address) < 64));
         }
     }
 }

@@ -141,7 +141,7 @@ fn entry_of(file: &ElfFile, name: &str, arguments: &[Register]) -> Option<(u64, 
     let function = file.export(name).unwrap();
     let size = usize::try_from(function.size).unwrap();
     let code = file.bytes_at(function.address, size).unwrap();
-    let site = entry_site(code, function.address, arguments, true)?;
+    let site = entry_site(code, function.address, arguments, true)?.address;
     Some((site, site - function.address))
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::{
-    aggregate::findings,
+    aggregate::{Selection, Tallies, findings},
     classify::judge,
     compare::{Doubt, Fate, Outcome, Recording, command, compare},
     profile::{Census, Change, Counters, Frame, Interval, Metered, ProcessKey},
@@ -58,28 +58,22 @@ fn sample(lines: &[Line<'_>]) -> Sample {
             });
         }
     }
-    sample.findings = findings(&sample.recorded, &crate::aggregate::Selection::default());
+    sample.findings = findings(&sample.recorded, &Selection::default());
     sample.verdicts = judge(&sample.findings);
     sample
 }
 
 /// What two samples are written as: text, and JSON.
 fn written(before: &Sample, after: &Sample) -> (String, Value) {
-    let side = |sample| -> Recording<'_> {
-        let Subject {
-            recorded,
-            findings,
-            verdicts,
-        } = sample;
-        Recording {
-            recorded,
-            findings,
-            verdicts,
-            pid: None,
-            called: command(recorded),
-        }
+    let sides = [before, after];
+    let tallies = sides.map(|it| Tallies::of(&it.recorded, &Selection::default()));
+    let side = |number: usize| Recording {
+        tallies: &tallies[number],
+        findings: &sides[number].findings,
+        verdicts: &sides[number].verdicts,
+        called: command(&sides[number].recorded),
     };
-    let comparison = compare(&side(before.subject()), &side(after.subject())).unwrap();
+    let comparison = compare(&side(0), &side(1)).unwrap();
     let subject = DiffSubject {
         before: before.subject(),
         after: after.subject(),

@@ -6,11 +6,11 @@ use inferno::flamegraph::{Options, TextTruncateDirection};
 
 use super::{
     ReportError, TITLE, colors,
-    folded::{self, Pairs},
+    folded::{self, Column, Pairs},
     svg,
 };
 use crate::{
-    profile::{FrameId, Recorded, StackId, StackTable},
+    profile::{FrameId, Recorded, StackId},
     report::plain::{printable, shorten},
     units::Bytes,
 };
@@ -40,13 +40,15 @@ pub struct Differential<'a> {
 
 /// Draws it. Red is more than before and blue is less, whatever the widths are of.
 pub fn differential(drawn: &Differential<'_>) -> Result<Vec<u8>, ReportError> {
-    let (stacks, before) = merged(drawn);
-    let after = drawn.rates[1];
-    let (first, second) = match drawn.widths {
-        Widths::After => (before.as_slice(), after),
-        Widths::Before => (after, before.as_slice()),
-    };
-    let folded = Pairs::of(&stacks, first, second);
+    let [before, after] = [0, 1].map(|side| {
+        let stacks = &drawn.recorded[side].stacks;
+        Column::of(stacks, drawn.rates[side])
+    });
+    let before = before.replaced((drawn.same, after.stacks));
+    let folded = Pairs::of(&match drawn.widths {
+        Widths::After => [before, after],
+        Widths::Before => [after, before],
+    });
     let (title, subtitle) = (title(drawn), subtitle(drawn));
     if folded.lines.is_empty() {
         let message = "Nothing was retained where the widths are taken from.";
@@ -71,30 +73,6 @@ pub fn differential(drawn: &Differential<'_>) -> Result<Vec<u8>, ReportError> {
         }
     })?;
     Ok(svg::finished(written))
-}
-
-/// The stacks of both, with the frames of the recording after where these are the same, and the
-/// rates before in terms of them.
-fn merged(drawn: &Differential<'_>) -> (StackTable, Vec<(StackId, u64)>) {
-    let [before, after] = drawn.recorded.map(|recorded| &recorded.stacks);
-    let mut stacks = after.clone();
-    let mut known = HashMap::<FrameId, FrameId>::new();
-    let mut rates = Vec::new();
-    for (stack, rate) in drawn.rates[0] {
-        let mut frames: Vec<FrameId> = Vec::new();
-        for id in before.frames_of(*stack) {
-            let frame = *known
-                .entry(id)
-                .or_insert_with(|| match drawn.same.get(&id) {
-                    Some(same) => *same,
-                    None => stacks.intern_frame(before.frame(id)),
-                });
-            frames.push(frame);
-        }
-        frames.reverse();
-        rates.push((stacks.intern(frames), *rate));
-    }
-    (stacks, rates)
 }
 
 fn title(drawn: &Differential<'_>) -> String {

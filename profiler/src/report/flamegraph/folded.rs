@@ -1,6 +1,10 @@
 //! Stacks as folded lines: `outermost;…;innermost 1234`.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt::Write as _,
+    mem,
+};
 
 use super::tree::Tree;
 use crate::{
@@ -38,22 +42,18 @@ impl Folded {
     }
 
     fn of(stacks: &StackTable, weights: &[(StackId, u64)], is_drawn: bool) -> Self {
-        let (mut tree, labels) = tree(stacks, [weights]);
+        let (mut tree, labels) = tree(&[Column::of(stacks, weights)]);
         if is_drawn {
             tree.prune();
         }
         let total = tree.total(0);
         let divisor = divisor(total);
         let mut is_used = vec![false; labels.names.len()];
-        for (path, _) in tree.paths() {
-            for label in path {
-                is_used[label] = true;
-            }
-        }
+        let lines = lines(&tree, &labels, divisor, |label| is_used[label] = true);
         let used = labels.names.iter().zip(&labels.owners).zip(is_used);
         let used = used.filter(|(_, is_used)| *is_used);
         Self {
-            lines: lines(&tree, &labels, divisor),
+            lines,
             owners: used
                 .map(|((name, owner), _)| (name.clone(), *owner))
                 .collect(),
@@ -79,12 +79,8 @@ pub(super) struct Pairs {
 
 impl Pairs {
     /// Folds the stacks that are wide enough to be drawn by their second weights.
-    pub(super) fn of(
-        stacks: &StackTable,
-        first: &[(StackId, u64)],
-        second: &[(StackId, u64)],
-    ) -> Self {
-        let (mut tree, labels) = tree(stacks, [first, second]);
+    pub(super) fn of(columns: &[Column<'_>; 2]) -> Self {
+        let (mut tree, labels) = tree(columns);
         let is_empty = tree.total(1) == 0;
         let divisor = divisor(tree.total(0).max(tree.total(1)));
         tree.prune();
@@ -92,7 +88,7 @@ impl Pairs {
             lines: if is_empty {
                 Vec::new()
             } else {
-                lines(&tree, &labels, divisor)
+                lines(&tree, &labels, divisor, |_label| ())
             },
             factor: f64::from(divisor),
         }
@@ -108,45 +104,110 @@ fn divisor(total: u128) -> u32 {
     divisor
 }
 
+/// Stacks, what they weigh, and which frame stands for one of theirs.
+#[derive(Clone, Copy)]
+pub(super) struct Column<'a> {
+    pub(super) stacks: &'a StackTable,
+    weights: &'a [(StackId, u64)],
+    /// The frames that stand for some of its own; all others stand for themselves.
+    replaced: Option<Replaced<'a>>,
+}
+
+/// Frames that stand for others, and the table that has them.
+type Replaced<'a> = (&'a HashMap<FrameId, FrameId>, &'a StackTable);
+
+impl<'a> Column<'a> {
+    /// Each frame stands for itself.
+    pub(super) const fn of(stacks: &'a StackTable, weights: &'a [(StackId, u64)]) -> Self {
+        Self {
+            stacks,
+            weights,
+            replaced: None,
+        }
+    }
+
+    /// Some frames of another table stand for those of this one.
+    pub(super) const fn replaced(self, by: Replaced<'a>) -> Self {
+        Self {
+            replaced: Some(by),
+            ..self
+        }
+    }
+
+    /// What weighs something.
+    pub(super) fn heavy(&self) -> impl Iterator<Item = (StackId, u64)> + 'a {
+        let weights = self.weights.iter().copied();
+        weights.filter(|(_, weight)| *weight > 0)
+    }
+
+    /// The frame that stands for one.
+    fn frame(&self, id: FrameId) -> &'a Frame {
+        let other = self.replaced.and_then(|(frames, stacks)| {
+            let id = frames.get(&id)?;
+            Some(stacks.frame(*id))
+        });
+        other.unwrap_or_else(|| self.stacks.frame(id))
+    }
+
+    /// The frames of all stacks that weigh something.
+    fn frames(&self) -> Vec<&'a Frame> {
+        let mut is_seen = vec![false; self.stacks.stack_count()];
+        let mut is_used = vec![false; self.stacks.frame_count()];
+        let mut frames = Vec::new();
+        for (stack, _) in self.heavy() {
+            let mut rest = stack;
+            while let Some((frame, caller)) = self.stacks.innermost(rest) {
+                if mem::replace(&mut is_seen[rest.0 as usize], true) {
+                    break;
+                }
+                if !mem::replace(&mut is_used[frame.0 as usize], true) {
+                    frames.push(self.frame(frame));
+                }
+                rest = caller;
+            }
+        }
+        frames
+    }
+}
+
 /// The tree of what is drawn, and what its labels are.
-fn tree<'a, const COLUMNS: usize>(
-    stacks: &'a StackTable,
-    weights: [&[(StackId, u64)]; COLUMNS],
-) -> (Tree<COLUMNS>, Labels<'a>) {
-    let mut labels = Labels::of(stacks, &weights);
+fn tree<const COLUMNS: usize>(columns: &[Column<'_>; COLUMNS]) -> (Tree<COLUMNS>, Labels) {
+    let mut labels = Labels::of(columns);
     let none = labels.named(&Frame::pseudo("(no stack)"));
-    let tree = Tree::of(stacks, weights, |frame| labels.number(frame), none);
+    let mut numbers = columns.map(|column| vec![None; column.stacks.frame_count()]);
+    let label = |column: usize, frame: FrameId| {
+        let number = &mut numbers[column][frame.0 as usize];
+        *number.get_or_insert_with(|| labels.named(columns[column].frame(frame)))
+    };
+    let tree = Tree::of(columns, label, none);
     (tree, labels)
 }
 
-/// Sorted by stack: so the drawing library expects them.
+/// The lines, sorted: so the drawing library expects them. `uses` is told the labels in them.
 fn lines<const COLUMNS: usize>(
     tree: &Tree<COLUMNS>,
-    labels: &Labels<'_>,
+    labels: &Labels,
     divisor: u32,
+    mut uses: impl FnMut(usize),
 ) -> Vec<String> {
-    let folded = tree.paths().map(|(path, own)| {
-        let names: Vec<&str> = path
-            .iter()
-            .map(|label| labels.names[*label].as_str())
-            .collect();
-        (names.join(";"), own)
+    let mut lines = Vec::new();
+    tree.walk(&labels.ranks(), |path, own| {
+        let mut line = String::new();
+        for label in path {
+            uses(*label);
+            if !line.is_empty() {
+                line.push(';');
+            }
+            line.push_str(&labels.names[*label]);
+        }
+        for sum in own {
+            write!(line, " {}", sum / u64::from(divisor)).expect("a string takes everything");
+        }
+        lines.push(line);
     });
-    let mut folded: Vec<(String, [u64; COLUMNS])> = folded.collect();
-    folded.sort_unstable();
-    let line = |(stack, own): (String, [u64; COLUMNS])| {
-        with_numbers(stack, own.map(|sum| sum / u64::from(divisor)))
-    };
-    folded.into_iter().map(line).collect()
-}
-
-/// A folded stack becomes a line; it is long, so it is not copied for that.
-fn with_numbers<const COUNT: usize>(mut stack: String, numbers: [u64; COUNT]) -> String {
-    for number in numbers {
-        stack.push(' ');
-        stack.push_str(&number.to_string());
-    }
-    stack
+    // They are sorted but for labels with which other ones start.
+    lines.sort_unstable();
+    lines
 }
 
 /// A weight of so many milliseconds as one of a second.
@@ -156,51 +217,35 @@ pub(super) fn scaled(weight: u64, milliseconds: u128) -> u64 {
 }
 
 /// The labels of frames, by number.
-struct Labels<'a> {
-    stacks: &'a StackTable,
+struct Labels {
     places: Places,
-    of_frames: HashMap<FrameId, usize>,
     numbers: HashMap<String, usize>,
     names: Vec<String>,
     owners: Vec<Owner>,
 }
 
-impl<'a> Labels<'a> {
-    fn of(stacks: &'a StackTable, weights: &[&[(StackId, u64)]]) -> Self {
-        let drawn = weights.iter().copied().flatten();
-        let drawn = drawn.filter(|(_, weight)| *weight > 0);
-        let mut is_seen = vec![false; stacks.stack_count()];
-        let mut frames = HashSet::new();
-        for (stack, _) in drawn {
-            let mut rest = *stack;
-            while let Some((frame, caller)) = stacks.innermost(rest) {
-                if std::mem::replace(&mut is_seen[rest.0 as usize], true) {
-                    break;
-                }
-                frames.insert(frame);
-                rest = caller;
-            }
-        }
+impl Labels {
+    fn of(columns: &[Column<'_>]) -> Self {
         Self {
-            stacks,
-            places: Places::of(frames.iter().map(|id| stacks.frame(*id))),
-            of_frames: HashMap::new(),
+            places: Places::of(columns.iter().flat_map(Column::frames)),
             numbers: HashMap::new(),
             names: Vec::new(),
             owners: Vec::new(),
         }
     }
 
-    /// The number of a frame's label.
-    fn number(&mut self, frame: FrameId) -> usize {
-        if let Some(number) = self.of_frames.get(&frame) {
-            return *number;
+    /// The places of the labels if these are sorted.
+    fn ranks(&self) -> Vec<usize> {
+        let mut sorted: Vec<usize> = (0..self.names.len()).collect();
+        sorted.sort_unstable_by_key(|label| &self.names[*label]);
+        let mut ranks = vec![0; sorted.len()];
+        for (rank, label) in sorted.into_iter().enumerate() {
+            ranks[label] = rank;
         }
-        let number = self.named(self.stacks.frame(frame));
-        self.of_frames.insert(frame, number);
-        number
+        ranks
     }
 
+    /// The number of a frame's label.
     fn named(&mut self, frame: &Frame) -> usize {
         let label = one_field(&self.places.label_within(frame, LABEL));
         let owner = Owner::of(frame);

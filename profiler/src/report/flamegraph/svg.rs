@@ -14,11 +14,16 @@ pub(super) fn finished(drawn: Vec<u8>) -> Vec<u8> {
         Err(error) => return error.into_bytes(),
     };
     // Quotes in text from the target are escaped: this can only be the attribute.
-    let Some((before, subtitle)) = text.split_once("id=\"subtitle\"") else {
+    let Some((before, after)) = text.split_once("id=\"subtitle\"") else {
         return text.into_bytes();
     };
     let before = before.replacen("opacity:0.1", "opacity:0.7", 1);
-    format!("{before}id=\"subtitle\"{}", colored(subtitle)).into_bytes()
+    let end = after.find("</text>").unwrap_or(after.len());
+    let (subtitle, frames) = after.split_at(end);
+    let subtitle = colored(subtitle);
+    [&before, "id=\"subtitle\"", &subtitle, frames]
+        .concat()
+        .into_bytes()
 }
 
 /// Colours the first sign for each owner.

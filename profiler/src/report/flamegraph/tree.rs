@@ -1,12 +1,13 @@
 //! The tree of frames that a flamegraph draws: frames that look alike are one.
 
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt as _};
 
-use crate::profile::{FrameId, StackId, StackTable};
+use super::folded::Column;
+use crate::profile::FrameId;
 
 /// Frames that are narrower than this part of the whole are left out. The drawing library draws
-/// none that is narrower than twice that.
-const NARROWEST: u128 = 20_000;
+/// none that is narrower than a ten-thousandth.
+const NARROWEST: u128 = 10_100;
 
 /// The number of the root, which is no frame.
 const ROOT: usize = 0;
@@ -29,12 +30,11 @@ struct Node<const COLUMNS: usize> {
 }
 
 impl<const COLUMNS: usize> Tree<COLUMNS> {
-    /// Puts stacks together whose frames have the same labels. `none` is the label of a stack
-    /// without frames.
+    /// Puts stacks together whose frames have the same labels; `label` gives that of a frame of a
+    /// column, by the column's number. `none` is the label of a stack without frames.
     pub(super) fn of(
-        stacks: &StackTable,
-        weights: [&[(StackId, u64)]; COLUMNS],
-        mut label: impl FnMut(FrameId) -> usize,
+        columns: &[Column<'_>; COLUMNS],
+        mut label: impl FnMut(usize, FrameId) -> usize,
         none: usize,
     ) -> Self {
         let root = Node {
@@ -46,12 +46,13 @@ impl<const COLUMNS: usize> Tree<COLUMNS> {
             nodes: vec![root],
             known: HashMap::new(),
         };
-        let mut nodes: Vec<Option<usize>> = vec![None; stacks.stack_count()];
         let mut path = Vec::new();
-        for (column, weights) in weights.into_iter().enumerate() {
-            for (stack, weight) in weights.iter().filter(|(_, weight)| *weight > 0) {
+        for (number, column) in columns.iter().enumerate() {
+            let stacks = column.stacks;
+            let mut nodes: Vec<Option<usize>> = vec![None; stacks.stack_count()];
+            for (stack, weight) in column.heavy() {
                 // Upwards to what is known already, and down again.
-                let mut rest = *stack;
+                let mut rest = stack;
                 let mut node = ROOT;
                 path.clear();
                 while let Some((frame, caller)) = stacks.innermost(rest) {
@@ -63,14 +64,14 @@ impl<const COLUMNS: usize> Tree<COLUMNS> {
                     rest = caller;
                 }
                 while let Some((stack, frame)) = path.pop() {
-                    node = tree.child(node, label(frame));
+                    node = tree.child(node, label(number, frame));
                     nodes[stack.0 as usize] = Some(node);
                 }
                 if node == ROOT {
                     node = tree.child(ROOT, none);
                 }
-                let own = &mut tree.nodes[node].own[column];
-                *own = own.saturating_add(*weight);
+                let own = &mut tree.nodes[node].own[number];
+                *own = own.saturating_add(weight);
             }
         }
         tree
@@ -117,27 +118,43 @@ impl<const COLUMNS: usize> Tree<COLUMNS> {
         }
     }
 
-    /// Each node that weighs something: the labels from the outermost to its own, and its weights.
-    pub(super) fn paths(&self) -> impl Iterator<Item = (Vec<usize>, [u64; COLUMNS])> {
-        let heavy = self.nodes.iter().enumerate().skip(1);
-        let heavy = heavy.filter(|(_, node)| node.own.iter().any(|weight| *weight > 0));
-        heavy.map(|(number, node)| {
-            let mut path = Vec::new();
-            let mut rest = number;
-            while rest != ROOT {
-                path.push(self.nodes[rest].label);
-                rest = self.nodes[rest].caller;
+    /// Calls `visit` with each node that weighs something: the labels from the outermost to its
+    /// own, and its weights. Callers come before what they call, and what has the same caller in
+    /// the order of the labels' ranks.
+    pub(super) fn walk(&self, ranks: &[usize], mut visit: impl FnMut(&[usize], [u64; COLUMNS])) {
+        let rank = |number: usize| (self.nodes[number].caller, ranks[self.nodes[number].label]);
+        let mut children: Vec<usize> = (1..self.nodes.len()).collect();
+        children.sort_unstable_by_key(|number| rank(*number));
+        let mut starts = vec![0; self.nodes.len() + 1];
+        for node in &self.nodes[1..] {
+            starts[node.caller + 1] += 1;
+        }
+        for number in 1..starts.len() {
+            starts[number] += starts[number - 1];
+        }
+        let children_of = |number: usize| children[starts[number]..starts[number + 1]].iter();
+        let mut path = Vec::new();
+        let mut open = vec![children_of(ROOT)];
+        while let Some(rest) = open.last_mut() {
+            let Some(number) = rest.next() else {
+                open.pop();
+                path.pop();
+                continue;
+            };
+            let Node { label, own, .. } = self.nodes[*number];
+            path.push(label);
+            if own.iter().any(|weight| *weight > 0) {
+                visit(&path, own);
             }
-            path.reverse();
-            (path, node.own)
-        })
+            open.push(children_of(*number));
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::Frame;
+    use crate::profile::{Frame, StackId, StackTable};
 
     /// A table with stacks of frames with these names, outermost first.
     fn stacks(paths: &[&str]) -> (StackTable, Vec<StackId>) {
@@ -163,18 +180,20 @@ mod tests {
             ids.iter().copied().zip(weights).collect()
         };
         let columns: [Vec<(StackId, u64)>; COLUMNS] = std::array::from_fn(column);
-        let label = |id| usize::from(table.frame(id).function.as_bytes()[0]);
-        let columns = columns.each_ref().map(Vec::as_slice);
-        let mut tree = Tree::of(&table, columns, label, usize::from(b'-'));
+        let label = |_column, id| usize::from(table.frame(id).function.as_bytes()[0]);
+        let columns = columns
+            .each_ref()
+            .map(|weights| Column::of(&table, weights));
+        let mut tree = Tree::of(&columns, label, usize::from(b'-'));
         if is_pruned {
             tree.prune();
         }
         let letter = |label: usize| u8::try_from(label).map_or('?', char::from);
-        let mut told: Vec<_> = tree
-            .paths()
-            .map(|(path, own)| (path.into_iter().map(letter).collect::<String>(), own))
-            .collect();
-        told.sort();
+        let ranks: Vec<usize> = (0..256).collect();
+        let mut told = Vec::new();
+        tree.walk(&ranks, |path, own| {
+            told.push((path.iter().copied().map(letter).collect::<String>(), own));
+        });
         told
     }
 
@@ -192,8 +211,8 @@ mod tests {
         let expected = [("a", [100_004]), ("z", [1])];
         let expected = expected.map(|(path, own)| (path.to_owned(), own));
         assert_eq!(told(&paths, true), expected);
-        let together = [("a", [100_000]), ("a b c", [4]), ("a b d", [4])];
-        let expected = [("a", [100_000]), ("ab", [8])];
+        let together = [("a", [100_000]), ("a b c", [6]), ("a b d", [6])];
+        let expected = [("a", [100_000]), ("ab", [12])];
         let expected = expected.map(|(path, own)| (path.to_owned(), own));
         assert_eq!(
             told(&together, true),

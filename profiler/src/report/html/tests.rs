@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::{
-    aggregate::{CgroupFinding, Metric, ProcessSites, Round},
+    aggregate::{CgroupFinding, Metric, ProcessSites, Round, Selection, Tallies},
     compare::{Recording, compare},
     profile::{
         Census, CgroupCensus, Interval, Lifecycle, LifecycleKind, ProcessKey, SocketCensus,
@@ -307,10 +307,9 @@ fn the_same_recording_makes_the_same_page() {
 fn a_comparison_tells_what_changed() {
     let sample = Sample::leak();
     let side = Recording {
-        recorded: &sample.recorded,
+        tallies: &Tallies::of(&sample.recorded, &Selection::default()),
         findings: &sample.findings,
         verdicts: &sample.verdicts,
-        pid: None,
         called: "shop",
     };
     let comparison = compare(&side, &side).unwrap();

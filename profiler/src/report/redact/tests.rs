@@ -6,7 +6,7 @@ use flate2::read::GzDecoder;
 
 use super::{files::Parts, *};
 use crate::{
-    aggregate::{Findings, Metric, Selection, findings, weigh},
+    aggregate::{Findings, Metric, Selection, Tallies, findings, weigh},
     classify::{Verdicts, judge},
     compare::{Recording, command, compare},
     profile::{CgroupCensus, Change, Counters, Interval, Metered, ProcessKey},
@@ -130,12 +130,15 @@ impl Said {
         }
     }
 
-    fn recording<'a>(&'a self, called: &'a str) -> Recording<'a> {
+    fn tallies(&self) -> Tallies<'_> {
+        Tallies::of(&self.recorded, &Selection::default())
+    }
+
+    fn recording<'a>(&'a self, tallies: &'a Tallies<'a>, called: &'a str) -> Recording<'a> {
         Recording {
-            recorded: &self.recorded,
+            tallies,
             findings: &self.findings,
             verdicts: &self.verdicts,
-            pid: None,
             called,
         }
     }
@@ -174,7 +177,8 @@ fn compared(level: Redaction) -> Vec<(&'static str, String)> {
     let mut redactor = Redactor::new(level);
     let sides = ["gunicorn: hidden [app]", "gunicorn: hidden2"].map(|it| Said::of(recorded(it)));
     let called = (sides.each_ref()).map(|it| redactor.command(command(&it.recorded)));
-    let sides_called = [0, 1].map(|side| sides[side].recording(&called[side]));
+    let tallies = [0, 1].map(|side| sides[side].tallies());
+    let sides_called = [0, 1].map(|side| sides[side].recording(&tallies[side], &called[side]));
     let comparison = compare(&sides_called[0], &sides_called[1]).unwrap();
     let comparison = redactor.comparison(comparison);
     let [before, after] = sides.map(|it| Said::of(redactor.recorded(it.recorded)));
