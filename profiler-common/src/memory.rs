@@ -33,6 +33,19 @@ pub trait ReadMemory {
         self.read_into::<8, 8>(address, &mut word)
             .then(|| word.word(0))
     }
+
+    /// The same; zero if it cannot be read, which takes no branch and so costs the verifier
+    /// nothing.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "the verifier sees one function, not a call"
+    )]
+    fn word_or_zero(&self, address: u64) -> u64 {
+        let mut word = Block::<8>::ZERO;
+        let _readable: bool = self.read_into::<8, 8>(address, &mut word);
+        word.word(0)
+    }
 }
 
 /// Bytes copied from the target, aligned so that its words can be loaded in one go. Their number
@@ -61,7 +74,7 @@ impl<const N: usize> Block<N> {
         reason = "the verifier must see the bound where it is used"
     )]
     pub fn cut(length: u16) -> usize {
-        opaque(length) & (N - 1)
+        hidden(length) & (N - 1)
     }
 
     /// The pointer-sized word at `offset`, which is a multiple of eight.
@@ -75,7 +88,7 @@ impl<const N: usize> Block<N> {
         reason = "the block and the offset are aligned"
     )]
     pub fn word(&self, offset: u16) -> u64 {
-        let offset = opaque(offset) & (N - 8);
+        let offset = hidden(offset) & (N - 8);
         // SAFETY: the mask keeps the eight bytes inside the block; block and offset are aligned.
         unsafe { self.0.as_ptr().add(offset).cast::<u64>().read() }
     }
@@ -91,7 +104,7 @@ impl<const N: usize> Block<N> {
         reason = "the block and the offset are aligned"
     )]
     pub fn half(&self, offset: u16) -> u32 {
-        let offset = opaque(offset) & (N - 4);
+        let offset = hidden(offset) & (N - 4);
         // SAFETY: as above, with four bytes.
         unsafe { self.0.as_ptr().add(offset).cast::<u32>().read() }
     }
@@ -103,48 +116,86 @@ impl<const N: usize> Block<N> {
         reason = "the verifier sees one function, not a call"
     )]
     pub fn byte(&self, offset: u16) -> u8 {
-        let offset = opaque(offset) & (N - 1);
+        let offset = hidden(offset) & (N - 1);
         // SAFETY: the mask keeps the byte inside the block.
         unsafe { self.0.as_ptr().add(offset).read() }
     }
 }
 
-impl Block<8192> {
-    /// What the last bits of an address say that it is in a page at the start of the block: so many
-    /// bytes from there on.
+/// Room for a page with what may begin at its end, and for something that was read alone. What is
+/// looked at may be in either: the verifier need not know which it is.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Pages<const N: usize> {
+    pages: Block<8192>,
+    behind: Block<N>,
+}
+
+impl<const N: usize> Pages<N> {
+    /// Room that is empty.
+    pub const EMPTY: Self = {
+        assert!(N <= 4096 - 8);
+        Self {
+            pages: Block::ZERO,
+            behind: Block::ZERO,
+        }
+    };
+
+    /// Where the room begins for what is read alone.
+    pub const ALONE: u16 = 8192 - 8;
+
+    /// The page, from its start on.
+    pub const fn page_mut(&mut self) -> &mut Block<8192> {
+        &mut self.pages
+    }
+
+    /// The room for what is read alone.
+    pub const fn alone_mut(&mut self) -> &mut Block<N> {
+        // SAFETY: as in `part`.
+        unsafe { &mut *(&raw mut *self).byte_add(Self::ALONE as usize).cast() }
+    }
+
+    /// What lies at an offset that is a multiple of eight: in the page, or alone.
     #[inline(always)]
     #[expect(
         clippy::inline_always,
-        reason = "the verifier sees one function, not a call"
+        reason = "the verifier must see the bound where it is used"
     )]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "an offset in a page is a small number"
-    )]
-    pub fn part<const N: usize>(&self, address: u64) -> &Block<N> {
-        const { assert!(N <= 4096) };
-        let offset = opaque(address as u16) & (4096 - 8);
-        // SAFETY: the mask keeps the start in the first half of the block, behind which there is
-        // room; block and offset are aligned.
-        unsafe { &*self.0.as_ptr().add(offset).cast() }
+    pub fn part(&self, offset: u16) -> &Block<N> {
+        let offset = hidden(offset) & (8192 - 8);
+        // SAFETY: the mask keeps the start in the pages, behind which there is room for as much;
+        // pages and offset are aligned.
+        unsafe { &*(&raw const *self).byte_add(offset).cast() }
     }
 }
 
-/// Hides from the compiler where a number comes from. Otherwise it moves "block plus offset" in
-/// front of the mask, out of the loop around both, and the verifier refuses the program.
+/// An offset of which the compiler does not know where it comes from. Otherwise it moves "block
+/// plus offset" in front of the mask, out of the loop around both, and the verifier refuses the
+/// program.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "it stands between two instructions")]
-fn opaque(offset: u16) -> usize {
-    let offset = usize::from(offset);
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "an offset is a small number"
+)]
+fn hidden(offset: u16) -> usize {
+    opaque(u64::from(offset)) as usize
+}
+
+/// Hides from the compiler what is known of a number, so that it makes no branch of a calculation
+/// with it.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "it stands between two instructions")]
+pub(crate) fn opaque(number: u64) -> u64 {
     #[cfg(target_arch = "bpf")]
-    let offset = {
-        let mut hidden = offset;
+    let number = {
+        let mut hidden = number;
         // SAFETY: the register keeps its value. The move is there because two positions in the
         // source may not share an instruction, and an empty template would make them do so.
         unsafe { core::arch::asm!("{0} = {0}", inout(reg) hidden, options(nomem, nostack)) };
         hidden
     };
-    offset
+    number
 }
 
 #[cfg(test)]

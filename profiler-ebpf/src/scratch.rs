@@ -3,7 +3,7 @@
 use aya_ebpf::{macros::map, maps::PerCpuArray};
 use profiler_common::{
     event::EventHeader,
-    walk::{FrameBlock, Looking, Sight},
+    walk::{Looking, Sight},
 };
 
 use crate::{memory::CurrentProcess, process::atomic_add};
@@ -16,7 +16,6 @@ const SCRATCHES: u32 = 2;
 struct Scratch {
     /// How many programs use it, or try to.
     users: u64,
-    room: FrameBlock,
     sight: Sight,
 }
 
@@ -50,16 +49,12 @@ fn take(index: u32) -> Option<*mut Scratch> {
 }
 
 impl Lent {
-    /// What a walk of an event's thread reads by, and room for a frame.
+    /// What a walk of an event's thread reads by.
     #[inline(always)]
-    pub(crate) fn parts(
-        &mut self,
-        event: &EventHeader,
-    ) -> (Looking<'_, CurrentProcess>, &mut FrameBlock) {
+    pub(crate) fn sight(&mut self, event: &EventHeader) -> Looking<'_, CurrentProcess> {
         // SAFETY: nobody else uses it now, and it lives as long as the program.
         let scratch = unsafe { &mut *self.0 };
-        let source = (scratch.sight).look(&CurrentProcess, event.pid, event.time_ns);
-        (source, &mut scratch.room)
+        (scratch.sight).look(&CurrentProcess, event.pid, event.time_ns)
     }
 
     /// Others may use it now.

@@ -1,5 +1,7 @@
 //! Fills records and puts them into the ring.
 
+use core::ptr;
+
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns},
@@ -9,7 +11,7 @@ use profiler_common::{
     config::{ProcessConfig, ThreadSlot},
     event::{EventHeader, EventKind, LongStackEvent, PlainEvent, StackEvent},
     loss::Loss,
-    walk::{FrameBlock, Looking, Walk, WalkEnd, find_thread_state},
+    walk::{Looking, Walk, WalkEnd, find_thread_state},
 };
 
 use crate::{
@@ -87,7 +89,7 @@ pub(crate) fn send_with_stack(message: &Message, config: &ProcessConfig) {
         finish(event, 0, WalkEnd::Unreadable);
         return entry.submit(flags(Wake::WhenFull));
     };
-    walk_and_submit(entry, config, scratch.parts(&event.header));
+    walk_and_submit(entry, config, scratch.sight(&event.header));
     scratch.give_back();
 }
 
@@ -95,11 +97,11 @@ pub(crate) fn send_with_stack(message: &Message, config: &ProcessConfig) {
 fn walk_and_submit(
     mut entry: RingBufEntry<StackEvent>,
     config: &ProcessConfig,
-    (mut source, room): (Looking<'_, CurrentProcess>, &mut FrameBlock),
+    mut source: Looking<'_, CurrentProcess>,
 ) {
     // SAFETY: as above.
     let event = unsafe { &mut *entry.as_mut_ptr() };
-    let (frame_count, walk_end) = match begin_walk(config, room) {
+    let (frame_count, walk_end) = match begin_walk(config) {
         Ok(mut walk) => match walk.fill(&mut source, &config.layout, &mut event.frames) {
             Some(end) => (walk.count(), end),
             None => return send_long(entry, walk, (source, config)),
@@ -111,9 +113,9 @@ fn walk_and_submit(
 }
 
 #[inline(always)]
-fn begin_walk<'a>(config: &ProcessConfig, room: &'a mut FrameBlock) -> Result<Walk<'a>, WalkEnd> {
+fn begin_walk(config: &ProcessConfig) -> Result<Walk, WalkEnd> {
     let state = current_thread_state(config).ok_or(WalkEnd::NoThreadState)?;
-    Walk::begin(&CurrentProcess, &config.layout, state, room)
+    Walk::begin(&CurrentProcess, &config.layout, state)
 }
 
 /// Sends a record whose stack goes on where a short one ends. What was written and walked is kept.
@@ -123,7 +125,7 @@ fn begin_walk<'a>(config: &ProcessConfig, room: &'a mut FrameBlock) -> Result<Wa
 #[inline(always)]
 fn send_long(
     short: RingBufEntry<StackEvent>,
-    mut walk: Walk<'_>,
+    mut walk: Walk,
     (mut source, config): (Looking<'_, CurrentProcess>, &ProcessConfig),
 ) {
     let Some(mut entry) = EVENTS.reserve::<LongStackEvent>(0) else {
@@ -133,14 +135,24 @@ fn send_long(
     };
     // SAFETY: as for the short record.
     let event = unsafe { &mut *entry.as_mut_ptr() };
-    // SAFETY: all of it was written but for two integers, which come last.
-    event.start = unsafe { short.assume_init_read() };
+    copy(short.as_ptr(), &mut event.start);
     short.discard(u64::from(BPF_RB_NO_WAKEUP));
     let end = walk
         .fill(&mut source, &config.layout, &mut event.more)
-        .unwrap_or_else(|| walk.count_rest(&CurrentProcess, &config.layout));
+        .unwrap_or_else(|| walk.count_rest(&mut source, &config.layout));
     finish(&mut event.start, walk.count(), end);
     entry.submit(flags(Wake::WhenFull));
+}
+
+/// Copies a record word by word. What the compiler calls for that copies byte by byte.
+#[inline(always)]
+fn copy(from: *const StackEvent, to: &mut StackEvent) {
+    let (from, to) = (from.cast::<u64>(), ptr::from_mut(to).cast::<u64>());
+    for word in 0..size_of::<StackEvent>() / size_of::<u64>() {
+        // SAFETY: both are whole records in the ring, which are made of words. Bytes that were
+        // never written are as good as any.
+        unsafe { to.add(word).write_volatile(from.add(word).read_volatile()) };
+    }
 }
 
 /// Notes how a walk went, in the record and where losses are counted.

@@ -8,21 +8,19 @@
     reason = "the verifier sees one function, not a call"
 )]
 
-use super::{FrameBlock, read_fingerprint};
+use super::{FrameBlock, NumberBlock, read_fingerprint};
 use crate::{
     layout::InterpreterLayout,
-    memory::{Block, ReadMemory},
+    memory::{Pages, ReadMemory, opaque},
 };
 
 /// Gives a walk what it asks for.
 pub trait Frames {
-    /// A frame; `room` is for one that has to be read on its own.
-    fn frame<'a>(
-        &'a mut self,
-        address: u64,
-        length: u16,
-        room: &'a mut FrameBlock,
-    ) -> Option<&'a FrameBlock>;
+    /// A frame.
+    fn frame(&mut self, address: u64, length: u16) -> Option<&FrameBlock>;
+
+    /// A frame that is read on its own, and whether it could be read; if not, it is all zeros.
+    fn frame_alone(&mut self, address: u64, length: u16) -> (bool, &FrameBlock);
 
     /// The fingerprint of the code object of a caller. It is still there if it was there a moment
     /// ago, while the innermost frame may be gone at once, and its code with it.
@@ -34,24 +32,40 @@ pub trait Frames {
 
 /// Reads each frame on its own.
 #[derive(Debug)]
-pub struct OneByOne<'m, M>(pub &'m M);
+pub struct OneByOne<'m, M> {
+    memory: &'m M,
+    room: FrameBlock,
+    numbers: NumberBlock,
+}
+
+impl<'m, M> OneByOne<'m, M> {
+    /// Nothing is read yet.
+    pub const fn new(memory: &'m M) -> Self {
+        Self {
+            memory,
+            room: FrameBlock::ZERO,
+            numbers: NumberBlock::ZERO,
+        }
+    }
+}
 
 impl<M: ReadMemory> Frames for OneByOne<'_, M> {
-    fn frame<'a>(
-        &'a mut self,
-        address: u64,
-        length: u16,
-        room: &'a mut FrameBlock,
-    ) -> Option<&'a FrameBlock> {
-        self.0.read_some_into(address, length, room).then_some(room)
+    fn frame(&mut self, address: u64, length: u16) -> Option<&FrameBlock> {
+        let (is_read, frame) = self.frame_alone(address, length);
+        is_read.then_some(frame)
+    }
+
+    fn frame_alone(&mut self, address: u64, length: u16) -> (bool, &FrameBlock) {
+        let is_read = (self.memory).read_some_into(address, length, &mut self.room);
+        (is_read, &self.room)
     }
 
     fn fingerprint_of_caller(&mut self, layout: &InterpreterLayout, code: u64) -> u32 {
-        read_fingerprint(self.0, layout, code)
+        self.fingerprint(layout, code)
     }
 
     fn fingerprint(&mut self, layout: &InterpreterLayout, code: u64) -> u32 {
-        read_fingerprint(self.0, layout, code)
+        read_fingerprint(self.memory, layout, code, &mut self.numbers)
     }
 }
 
@@ -86,8 +100,19 @@ pub struct Sight {
     /// Where the first page began that was read for the walk before.
     first: u64,
     known: [Known; KNOWN],
-    /// With room behind it for a frame that begins at its end.
-    page: Block<{ 2 * PAGE }>,
+    /// Where the frame is that was looked at last.
+    place: u16,
+    /// The page, and a frame that was read alone.
+    pages: Pages<FRAME>,
+    /// The numbers of a code object.
+    numbers: NumberBlock,
+}
+
+/// One if a distance is shorter than a page, else zero: the sign of a difference takes no branch.
+#[inline(always)]
+fn is_in_page(distance: u64) -> u64 {
+    let pages = opaque(distance / PAGE as u64);
+    pages.wrapping_sub(1) >> (u64::BITS - 1)
 }
 
 /// A code object and its fingerprint.
@@ -111,7 +136,9 @@ impl Sight {
             moment: 0,
             fingerprint: 0,
         }; KNOWN],
-        page: Block::ZERO,
+        place: 0,
+        pages: Pages::EMPTY,
+        numbers: NumberBlock::ZERO,
     };
 
     /// Begins a walk through `memory`, which is that of process `pid`, at a time in nanoseconds.
@@ -141,21 +168,22 @@ impl Sight {
     }
 
     /// Reads the page of this frame up to its end: callers are in front of it. What is in front of
-    /// the page may not be there.
+    /// the page may not be there. If that succeeds, it holds the frame.
     #[inline(always)]
     #[expect(
         clippy::cast_possible_truncation,
         reason = "an offset in a page is a small number"
     )]
-    fn read_page<M: ReadMemory>(&mut self, memory: &M, frame: u64) {
+    fn read_page<M: ReadMemory>(&mut self, memory: &M, frame: u64) -> bool {
         let start = frame & !(PAGE as u64 - 1);
         if self.start == 0 {
             self.first = start;
         }
         let length = (frame - start) as u16 + FRAME as u16;
-        let is_read = memory.read_some_into(start, length, &mut self.page);
+        let is_read = memory.read_some_into(start, length, self.pages.page_mut());
         self.start = if is_read { start } else { 0 };
         self.end = frame;
+        is_read
     }
 
     #[inline(always)]
@@ -177,23 +205,37 @@ impl<M: ReadMemory> Frames for Looking<'_, M> {
     /// Generators keep their frames elsewhere, and so do old versions: a page is only read when
     /// a frame lies right in front of the last one, or the walk before has begun there.
     #[inline(always)]
-    fn frame<'a>(
-        &'a mut self,
-        address: u64,
-        length: u16,
-        room: &'a mut FrameBlock,
-    ) -> Option<&'a FrameBlock> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "an offset in a page is a small number"
+    )]
+    fn frame(&mut self, address: u64, length: u16) -> Option<&FrameBlock> {
         let sight = &mut *self.sight;
-        let is_near = sight.last.wrapping_sub(address) < PAGE as u64;
-        let is_as_before = address.wrapping_sub(sight.first) < PAGE as u64;
+        let is_near = is_in_page(sight.last.wrapping_sub(address));
+        let is_as_before = is_in_page(address.wrapping_sub(sight.first));
         sight.last = address;
-        if !sight.holds(address) && (is_near || is_as_before) {
-            sight.read_page(self.memory, address);
-        }
-        if sight.holds(address) {
-            return Some(sight.page.part(address));
-        }
-        (self.memory.read_some_into(address, length, room)).then_some(room)
+        let is_held = sight.holds(address)
+            || is_near | is_as_before != 0 && sight.read_page(self.memory, address);
+        sight.place = if is_held {
+            address as u16 & (PAGE as u16 - 8)
+        } else {
+            let alone = sight.pages.alone_mut();
+            if !self.memory.read_some_into(address, length, alone) {
+                return None;
+            }
+            Pages::<FRAME>::ALONE
+        };
+        // Whichever it is, the verifier should not care.
+        // SAFETY: it is a number that was written just now.
+        let place = unsafe { (&raw const sight.place).read_volatile() };
+        Some(sight.pages.part(place))
+    }
+
+    #[inline(always)]
+    fn frame_alone(&mut self, address: u64, length: u16) -> (bool, &FrameBlock) {
+        let alone = self.sight.pages.alone_mut();
+        let is_read = self.memory.read_some_into(address, length, alone);
+        (is_read, alone)
     }
 
     #[inline(always)]
@@ -207,7 +249,8 @@ impl<M: ReadMemory> Frames for Looking<'_, M> {
 
     #[inline(always)]
     fn fingerprint(&mut self, layout: &InterpreterLayout, code: u64) -> u32 {
-        let fingerprint = read_fingerprint(self.memory, layout, code);
+        let numbers = &mut self.sight.numbers;
+        let fingerprint = read_fingerprint(self.memory, layout, code, numbers);
         // What cannot be read now may be there the next time.
         if fingerprint != 0 {
             *self.sight.place(code) = Known {

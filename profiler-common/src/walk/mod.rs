@@ -2,7 +2,7 @@
 
 use crate::{
     layout::{FrameEntry, InterpreterLayout},
-    memory::{Block, ReadMemory},
+    memory::{Block, ReadMemory, opaque},
 };
 
 mod frames;
@@ -113,33 +113,35 @@ pub fn find_thread_state<M: ReadMemory>(
     searched: u64,
     thread_id: u64,
 ) -> Result<u64, u64> {
-    let belongs = |state: u64| {
-        state != 0
-            && memory.read_word(state.wrapping_add(u64::from(layout.thread_id))) == Some(thread_id)
-    };
-    if let Some(state) = memory.read_word(holder)
-        && belongs(state)
-    {
-        return Ok(state);
+    // Where nothing can be read there is a zero, which is no thread's.
+    if thread_id == 0 {
+        return Err(0);
     }
-    if belongs(remembered) {
-        return Ok(remembered);
-    }
-    let head = memory.read_word(threads_head).unwrap_or(0);
-    let mut state = head;
-    for _ in 0..MAX_THREAD_STATES {
+    let id_of = |state: u64| memory.word_or_zero(state.wrapping_add(u64::from(layout.thread_id)));
+    let belongs = |state: u64| state != 0 && id_of(state) == thread_id;
+    let holding = memory.word_or_zero(holder);
+    for state in [holding, remembered] {
         if belongs(state) {
             return Ok(state);
         }
-        // A state whose address was used again is the first one, and was looked at just now.
-        if head == searched {
+    }
+    let head = memory.word_or_zero(threads_head);
+    if belongs(head) {
+        return Ok(head);
+    }
+    // A state whose address was used again is the first one, and was looked at just now.
+    if head == searched {
+        return Err(head);
+    }
+    let mut state = head;
+    for _ in 1..MAX_THREAD_STATES {
+        state = memory.word_or_zero(state.wrapping_add(u64::from(layout.thread_next)));
+        if belongs(state) {
+            return Ok(state);
+        }
+        if state == 0 {
             break;
         }
-        let next = memory.read_word(state.wrapping_add(u64::from(layout.thread_next)));
-        state = match next {
-            Some(next) if state != 0 => next,
-            _ => break,
-        };
     }
     Err(head)
 }
@@ -149,17 +151,14 @@ pub fn find_thread_state<M: ReadMemory>(
 ///
 /// The loops are bounded by constants, which is what lets the verifier accept them.
 #[derive(Debug)]
-pub struct Walk<'a> {
+pub struct Walk {
     /// The frame that is next; zero behind the outermost one.
     next: u64,
     count: u32,
-    /// For a frame; elsewhere, since the kernel half has a small stack.
-    room: &'a mut FrameBlock,
 }
 
-impl<'a> Walk<'a> {
-    /// A walk that begins at the innermost frame of `thread_state`, or why it ends there; `room` is
-    /// for frames that have to be read.
+impl Walk {
+    /// A walk that begins at the innermost frame of `thread_state`, or why it ends there.
     #[inline(always)]
     #[expect(
         clippy::inline_always,
@@ -169,12 +168,10 @@ impl<'a> Walk<'a> {
         memory: &M,
         layout: &InterpreterLayout,
         thread_state: u64,
-        room: &'a mut FrameBlock,
     ) -> Result<Self, WalkEnd> {
         Ok(Self {
             next: innermost_frame(memory, layout, thread_state).ok_or(WalkEnd::Unreadable)?,
             count: 0,
-            room,
         })
     }
 
@@ -205,7 +202,7 @@ impl<'a> Walk<'a> {
             if self.next == 0 {
                 return Some(WalkEnd::Complete);
             }
-            let Some(fields) = source.frame(self.next, layout.frame_bytes, self.room) else {
+            let Some(fields) = source.frame(self.next, layout.frame_bytes) else {
                 return Some(WalkEnd::Unreadable);
             };
             self.next = fields.word(layout.frame_previous);
@@ -232,17 +229,22 @@ impl<'a> Walk<'a> {
         clippy::inline_always,
         reason = "the verifier sees one function, not a call"
     )]
-    pub fn count_rest<M: ReadMemory>(&mut self, memory: &M, layout: &InterpreterLayout) -> WalkEnd {
+    pub fn count_rest<F: Frames>(&mut self, source: &mut F, layout: &InterpreterLayout) -> WalkEnd {
         for _ in MAX_FRAMES..MAX_COUNTED_FRAMES {
-            if !memory.read_some_into(self.next, layout.frame_bytes, self.room) {
-                return WalkEnd::Uncounted;
-            }
-            // The sign of a difference takes no branch.
-            let owner = u32::from(self.room.byte(layout.frame_owner));
-            self.count += owner.wrapping_sub(u32::from(layout.shim_owner)) >> 31;
-            self.next = self.room.word(layout.frame_previous);
+            let (is_read, fields) = source.frame_alone(self.next, layout.frame_bytes);
+            // The sign of a difference takes no branch, if nobody knows how small both are.
+            let owner = opaque(u64::from(fields.byte(layout.frame_owner)));
+            let below = owner.wrapping_sub(u64::from(layout.shim_owner));
+            self.count += (below >> (u64::BITS - 1)) as u32;
+            // What could not be read is zero.
+            self.next = fields.word(layout.frame_previous);
             if self.next == 0 {
-                return WalkEnd::TooDeep;
+                if is_read {
+                    return WalkEnd::TooDeep;
+                }
+                // It was no frame, but counted as one of Python code.
+                self.count -= 1;
+                break;
             }
         }
         WalkEnd::Uncounted
@@ -258,16 +260,16 @@ pub fn walk_frames<M: ReadMemory>(
     thread_state: u64,
     frames: &mut [RawFrame; MAX_FRAMES],
 ) -> (u32, WalkEnd) {
-    let mut room = FrameBlock::ZERO;
-    let mut walk = match Walk::begin(memory, layout, thread_state, &mut room) {
+    let mut source = OneByOne::new(memory);
+    let mut walk = match Walk::begin(memory, layout, thread_state) {
         Ok(walk) => walk,
         Err(end) => return (0, end),
     };
     let (stretches, _) = frames.as_chunks_mut::<SHORT_FRAMES>();
     let end = stretches
         .iter_mut()
-        .find_map(|stretch| walk.fill(&mut OneByOne(memory), layout, stretch))
-        .unwrap_or_else(|| walk.count_rest(memory, layout));
+        .find_map(|stretch| walk.fill(&mut source, layout, stretch))
+        .unwrap_or_else(|| walk.count_rest(&mut source, layout));
     (walk.count(), end)
 }
 
@@ -311,7 +313,7 @@ const fn low_half(address: u64) -> u32 {
 pub type FrameBlock = Block<128>;
 
 /// The part of a code object that holds the numbers of its fingerprint.
-const NUMBER_BYTES: usize = 32;
+type NumberBlock = Block<32>;
 
 #[inline(always)]
 #[expect(
@@ -331,17 +333,21 @@ fn innermost_frame<M: ReadMemory>(
 }
 
 /// The fingerprint of a code object; zero if it cannot be read now, which user space takes for
-/// "unknown": the page may only be swapped out.
+/// "unknown": the page may only be swapped out. The numbers need some room.
 #[inline(always)]
 #[expect(
     clippy::inline_always,
     reason = "the verifier sees one function, not a call"
 )]
-pub fn read_fingerprint<M: ReadMemory>(memory: &M, layout: &InterpreterLayout, code: u64) -> u32 {
-    let mut numbers = Block::<NUMBER_BYTES>::ZERO;
+fn read_fingerprint<M: ReadMemory>(
+    memory: &M,
+    layout: &InterpreterLayout,
+    code: u64,
+    numbers: &mut NumberBlock,
+) -> u32 {
     let address = code.wrapping_add(u64::from(layout.code_numbers));
     // What cannot be read is zero, and so is the fingerprint then: no branch for the verifier.
-    let _readable: bool = memory.read_into::<NUMBER_BYTES, _>(address, &mut numbers);
+    let _readable: bool = memory.read_into::<{ size_of::<NumberBlock>() }, _>(address, numbers);
     fingerprint(
         numbers.half(layout.number_arguments),
         numbers.half(layout.number_keyword_only),

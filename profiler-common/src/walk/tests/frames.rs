@@ -9,8 +9,8 @@ use crate::{
     fake::{CFRAME_LAYOUT, FakeFrame, FakeMemory, LAYOUT, UNIT_LAYOUT},
     layout::{InterpreterLayout, NO_SHIMS},
     walk::{
-        FrameBlock, MAX_COUNTED_FRAMES, MAX_FRAMES, OneByOne, RawFrame, SHORT_FRAMES, Walk,
-        WalkEnd, fingerprint, read_fingerprint,
+        Frames as _, MAX_COUNTED_FRAMES, MAX_FRAMES, OneByOne, RawFrame, SHORT_FRAMES, Walk,
+        WalkEnd, fingerprint,
     },
 };
 
@@ -305,13 +305,10 @@ fn a_stack_that_just_fits_is_complete() {
 }
 
 /// A walk that has filled in the frames of a short record, and what it said then.
-fn walk_short<'a>(
-    memory: &FakeMemory,
-    room: &'a mut FrameBlock,
-) -> (Walk<'a>, Vec<RawFrame>, Option<WalkEnd>) {
+fn walk_short(memory: &FakeMemory) -> (Walk, Vec<RawFrame>, Option<WalkEnd>) {
     let mut frames = [RawFrame::default(); SHORT_FRAMES];
-    let mut walk = Walk::begin(memory, &LAYOUT, STATE, room).unwrap();
-    let end = walk.fill(&mut OneByOne(memory), &LAYOUT, &mut frames);
+    let mut walk = Walk::begin(memory, &LAYOUT, STATE).unwrap();
+    let end = walk.fill(&mut OneByOne::new(memory), &LAYOUT, &mut frames);
     let kept = walk.count() as usize;
     (walk, frames[..kept].to_vec(), end)
 }
@@ -325,8 +322,7 @@ fn a_walk_says_whether_there_are_more_frames() {
     ] {
         let (memory, expected) = stack(depth);
         let memory = memory.entry(STATE, frame_at(0));
-        let mut room = FrameBlock::ZERO;
-        let (_, frames, end) = walk_short(&memory, &mut room);
+        let (_, frames, end) = walk_short(&memory);
         assert_eq!((&frames[..], end), (&expected[..kept], expected_end));
     }
 }
@@ -335,10 +331,9 @@ fn a_walk_says_whether_there_are_more_frames() {
 fn a_walk_goes_on_from_where_it_was() {
     let (memory, expected) = stack(MAX_FRAMES);
     let memory = memory.entry(STATE, frame_at(0));
-    let mut room = FrameBlock::ZERO;
-    let (mut walk, mut frames, _) = walk_short(&memory, &mut room);
+    let (mut walk, mut frames, _) = walk_short(&memory);
     let mut more = [RawFrame::default(); MAX_FRAMES - SHORT_FRAMES];
-    let end = walk.fill(&mut OneByOne(&memory), &LAYOUT, &mut more);
+    let end = walk.fill(&mut OneByOne::new(&memory), &LAYOUT, &mut more);
     frames.extend(more);
     assert_eq!((frames, end), (expected, Some(WalkEnd::Complete)));
     assert_eq!(walk.count() as usize, MAX_FRAMES);
@@ -418,10 +413,10 @@ fn a_frame_that_called_itself_ends_the_walk() {
 #[test]
 fn code_that_cannot_be_read_has_the_fingerprint_zero() {
     let memory = FakeMemory::default();
-    assert_eq!(read_fingerprint(&memory, &LAYOUT, CODE), 0);
+    assert_eq!(OneByOne::new(&memory).fingerprint(&LAYOUT, CODE), 0);
     let memory = memory.code(CODE, NUMBERS);
     assert_eq!(
-        read_fingerprint(&memory, &LAYOUT, CODE),
+        OneByOne::new(&memory).fingerprint(&LAYOUT, CODE),
         fingerprint(2, 1, 3, 40)
     );
 }
@@ -468,7 +463,7 @@ proptest! {
         let mut changed = numbers;
         changed[which] = other[which];
         let memory = FakeMemory::default().code(CODE, numbers).code(2 * CODE, changed);
-        let fingerprints = [CODE, 2 * CODE].map(|code| read_fingerprint(&memory, &LAYOUT, code));
+        let fingerprints = [CODE, 2 * CODE].map(|code| OneByOne::new(&memory).fingerprint(&LAYOUT, code));
         prop_assert_eq!(fingerprints[0] == fingerprints[1], numbers == changed);
     }
 }

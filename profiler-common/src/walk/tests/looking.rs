@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::frames::{STATE, frame_at, stack};
 use crate::{
     fake::{FakeFrame, FakeMemory, LAYOUT},
-    walk::{FrameBlock, Frames, MAX_FRAMES, OneByOne, RawFrame, Sight, Walk, WalkEnd, fingerprint},
+    walk::{Frames, MAX_FRAMES, OneByOne, RawFrame, Sight, Walk, WalkEnd, fingerprint},
 };
 
 const PAGE: usize = 4096;
@@ -24,9 +24,8 @@ const NOW: u64 = 5 << 30;
 const LATER: u64 = 6 << 30;
 
 fn walk(memory: &FakeMemory, mut source: impl Frames) -> (Vec<RawFrame>, Option<WalkEnd>) {
-    let mut room = FrameBlock::ZERO;
     let mut frames = [RawFrame::default(); MAX_FRAMES];
-    let mut walk = Walk::begin(memory, &LAYOUT, STATE, &mut room).unwrap();
+    let mut walk = Walk::begin(memory, &LAYOUT, STATE).unwrap();
     let end = walk.fill(&mut source, &LAYOUT, &mut frames);
     let count = walk.count() as usize;
     (frames[..count].to_vec(), end)
@@ -70,7 +69,7 @@ proptest! {
         for (number, (slots, is_there)) in (0..).zip(walks) {
             let memory = scattered(&slots, is_there, 100 * (number + 1));
             let time = NOW + u64::from(number) * (LATER - NOW);
-            let expected = walk(&memory, OneByOne(&memory));
+            let expected = walk(&memory, OneByOne::new(&memory));
             prop_assert_eq!(walk(&memory, sight.look(&memory, PID, time)), expected);
         }
     }

@@ -142,7 +142,7 @@ fn a_list_that_goes_round_is_left() {
         .thread(OTHER, OTHER_ID, OTHER + 0x100)
         .thread(OTHER + 0x100, OTHER_ID, OTHER);
     assert_eq!(find(&memory, 0), None);
-    assert_eq!(memory.reads(), 2 + 2 * MAX_THREAD_STATES);
+    assert_eq!(memory.reads(), 1 + 2 * MAX_THREAD_STATES);
 }
 
 #[test]
