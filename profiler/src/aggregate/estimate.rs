@@ -143,11 +143,11 @@ impl Sum {
     /// The estimate with its interval.
     pub(super) fn estimate(&self) -> Estimate {
         let (of_windows, of_anchors) = self.variances();
-        let groups = self.series.values().map(Series::groups).max();
+        let freedom = self.series.values().map(Series::freedom).max();
         let doubt = self.doubt();
         let variance = self.variance + of_windows + of_anchors + doubt.hits.powi(2);
         let floor = self.floor.min(self.estimate);
-        let (low, high) = interval(as_float(self.estimate - floor), variance, reach(groups));
+        let (low, high) = interval(as_float(self.estimate - floor), variance, reach(freedom));
         let low = floor.saturating_add(rounded((low - doubt.below).max(0.0)));
         let high = floor.saturating_add(rounded(high + doubt.above));
         Estimate {
@@ -215,19 +215,18 @@ fn interval(sum: f64, variance: f64, reach: f64) -> (f64, f64) {
     (low.min(sum), high.max(sum))
 }
 
-/// How many standard deviations to either side are in an interval, if they rest on so many groups
-/// of windows, or on independent events alone.
-fn reach(groups: Option<u32>) -> f64 {
-    let Some(groups) = groups else {
+/// How many standard deviations to either side are in an interval, if these are known from so many
+/// samples; without a number, because all rests on independent events.
+fn reach(freedom: Option<u32>) -> f64 {
+    let Some(freedom) = freedom else {
         return REACH_OF_MANY;
     };
-    // A single group tells nothing about how groups differ: it is taken for its own deviation.
-    let freedom = groups.saturating_sub(1) as usize;
-    match freedom.checked_sub(1) {
+    match (freedom as usize).checked_sub(1) {
+        // A single group tells nothing about how groups differ: it is taken for its own deviation.
         None => REACH_OF_MANY,
         Some(index) => REACH.get(index).copied().unwrap_or_else(|| {
             let last = REACH[REACH.len() - 1] - REACH_OF_MANY;
-            REACH_OF_MANY + last * as_float(REACH.len() as u64) / f64::from(groups - 1)
+            REACH_OF_MANY + last * as_float(REACH.len() as u64) / f64::from(freedom)
         }),
     }
 }

@@ -1,5 +1,7 @@
 //! What windows showed, one after the other.
 
+use super::estimate::rounded;
+
 /// What the windows of one process showed, one after the other; groups of neighbouring windows
 /// count as one. The same groups for all sums, so that what comes together adds up together.
 #[derive(Clone, Debug, Default)]
@@ -9,6 +11,9 @@ pub(super) struct Series {
     by_group: Vec<(u32, f64)>,
     groups: u32,
 }
+
+/// That others are empty is known as well, so so few groups count as that many at least.
+const LEAST_HEAVY: u32 = 3;
 
 impl Series {
     /// The variance of the sum: half of the squared differences of neighbours. What grows or ebbs
@@ -80,8 +85,12 @@ impl Series {
         self.by_group.iter().map(|(_, value)| *value)
     }
 
-    /// How many groups there are.
-    pub(super) const fn groups(&self) -> u32 {
-        self.groups
+    /// From how many samples it is known how groups differ: from all but one, or if few groups make
+    /// up most of the sum, from about as many as those.
+    pub(super) fn freedom(&self) -> u32 {
+        let squares: f64 = self.values().map(|value| value * value).sum();
+        let heavy = rounded((self.sum().powi(2) / squares.max(f64::MIN_POSITIVE)).ceil());
+        let heavy = u32::try_from(heavy).unwrap_or(u32::MAX);
+        heavy.max(LEAST_HEAVY).min(self.groups.saturating_sub(1))
     }
 }

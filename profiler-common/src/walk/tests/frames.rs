@@ -463,7 +463,8 @@ proptest! {
         let mut changed = numbers;
         changed[which] = other[which];
         let memory = FakeMemory::default().code(CODE, numbers).code(2 * CODE, changed);
-        let fingerprints = [CODE, 2 * CODE].map(|code| OneByOne::new(&memory).fingerprint(&LAYOUT, code));
+        let fingerprint = |code| OneByOne::new(&memory).fingerprint(&LAYOUT, code);
+        let fingerprints = [CODE, 2 * CODE].map(fingerprint);
         prop_assert_eq!(fingerprints[0] == fingerprints[1], numbers == changed);
     }
 }

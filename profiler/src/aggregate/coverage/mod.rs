@@ -9,6 +9,8 @@ mod random;
 mod recorder;
 mod workloads;
 
+use std::thread;
+
 use self::{
     program::Program,
     random::Random,
@@ -23,9 +25,25 @@ const RUNS: u64 = 100;
 /// Lines that make up less of the sum are not looked at.
 const LEAST_SHARE: f64 = 0.02;
 
-/// So many of a hundred intervals have to cover the truth. They are meant to be 95: bursts and
-/// periodic work fall short of that, as docs/estimation.md says.
-const LEAST_COVERED: f64 = 90.0;
+/// So many of a hundred intervals have to cover the truth, of all programs …
+const LEAST_COVERED: f64 = 93.0;
+
+/// … and of each kind. They are meant to be 95: bursts and periodic work fall short of that, as
+/// docs/estimation.md says.
+const LEAST_OF_KIND: f64 = 90.0;
+
+/// A kind of programs, and how one of it is made.
+type Kind = (&'static str, fn(&mut Random) -> Program);
+
+const KINDS: [Kind; 7] = [
+    ("leak", workloads::leak),
+    ("phases", workloads::phases),
+    ("threads", workloads::threads),
+    ("caches", workloads::caches),
+    ("periodic", workloads::periodic),
+    ("in step", workloads::in_step),
+    ("bursts", workloads::bursts),
+];
 
 /// How intervals of one metric compare with the truth.
 #[derive(Default)]
@@ -49,6 +67,15 @@ impl Score {
         self.widths.push((high - low) / 2.0 / truth);
     }
 
+    fn merge(&mut self, other: Self) {
+        self.intervals += other.intervals;
+        self.low += other.low;
+        self.high += other.high;
+        self.errors.extend(other.errors);
+        self.widths.extend(other.widths);
+    }
+
+    /// In percent.
     fn covered(&self) -> f64 {
         100.0 - 100.0 * f64::from(self.low + self.high) / f64::from(self.intervals)
     }
@@ -73,31 +100,22 @@ fn median(values: &mut [f64]) -> f64 {
     *values.select_nth_unstable_by(middle, f64::total_cmp).1
 }
 
-/// The programs of a kind, and how their recordings compare with the truth.
-fn check(kind: &str, make: fn(&mut Random) -> Program) {
+/// How recordings of the programs of a kind compare with the truth: what they retain, and what
+/// they allocate.
+fn scores((_, make): Kind) -> [Score; 2] {
     let runs = std::env::var("HEAPTIDE_SIMULATIONS").ok();
     let runs = runs.and_then(|it| it.parse().ok()).unwrap_or(RUNS);
-    let (mut retained, mut allocated) = (Score::default(), Score::default());
+    let mut scores = [Score::default(), Score::default()];
+    let [retained, allocated] = &mut scores;
     for seed in 0..runs {
         let mut random = Random::new(seed + 1);
         let program = make(&mut random);
         let Played { recorded, truth } = play(&program, SECONDS, random);
         let found = findings(&recorded, &Selection::default());
-        compare(&found, &truth, |it| it.0, |it| it.retained, &mut retained);
-        compare(&found, &truth, |it| it.1, |it| it.allocated, &mut allocated);
+        compare(&found, &truth, |it| it.0, |it| it.retained, retained);
+        compare(&found, &truth, |it| it.1, |it| it.allocated, allocated);
     }
-    let head = "intervals covered   below  above  mean error  error  width";
-    println!("{:24} {head}", "");
-    for (metric, score) in [("retained", &mut retained), ("allocated", &mut allocated)] {
-        println!("{}", score.line(&format!("{kind}: {metric}")));
-    }
-    for score in [retained, allocated] {
-        assert!(
-            score.covered() >= LEAST_COVERED,
-            "{kind}: {} %",
-            score.covered()
-        );
-    }
+    scores
 }
 
 fn compare(
@@ -120,36 +138,30 @@ fn compare(
 use super::estimate::as_float;
 
 #[test]
-fn a_leak_beside_transients() {
-    check("leak", workloads::leak);
-}
-
-#[test]
-fn unequal_phases() {
-    check("phases", workloads::phases);
-}
-
-#[test]
-fn bursts() {
-    check("bursts", workloads::bursts);
-}
-
-#[test]
-fn threads_that_take_turns() {
-    check("threads", workloads::threads);
-}
-
-#[test]
-fn periodic_work() {
-    check("periodic", workloads::periodic);
-}
-
-#[test]
-fn periodic_work_about_as_often_as_windows() {
-    check("in step", workloads::in_step);
-}
-
-#[test]
-fn caches_that_turn_over() {
-    check("caches", workloads::caches);
+fn intervals_cover_the_truth() {
+    let scores = thread::scope(|scope| {
+        KINDS
+            .map(|kind| scope.spawn(move || scores(kind)))
+            .map(|scores| scores.join().unwrap())
+    });
+    let head = "intervals covered   below  above  mean error  error  width";
+    println!("{:24} {head}", "");
+    let mut all = [Score::default(), Score::default()];
+    for ((kind, _), scores) in KINDS.iter().zip(scores) {
+        for ((metric, mut score), all) in ["retained", "allocated"].iter().zip(scores).zip(&mut all)
+        {
+            println!("{}", score.line(&format!("{kind}: {metric}")));
+            let covered = score.covered();
+            assert!(covered >= LEAST_OF_KIND, "{kind}, {metric}: {covered} %");
+            all.merge(score);
+        }
+    }
+    for (metric, mut score) in ["retained", "allocated"].iter().zip(all) {
+        println!("{}", score.line(&format!("all: {metric}")));
+        assert!(
+            score.covered() >= LEAST_COVERED,
+            "{metric}: {} %",
+            score.covered()
+        );
+    }
 }
