@@ -89,8 +89,35 @@ impl Series {
     /// up most of the sum, from about as many as those.
     pub(super) fn freedom(&self) -> u32 {
         let squares: f64 = self.values().map(|value| value * value).sum();
-        let heavy = rounded((self.sum().powi(2) / squares.max(f64::MIN_POSITIVE)).ceil());
+        // What is given back makes no group lighter.
+        let all: f64 = self.values().map(f64::abs).sum();
+        let heavy = rounded((all.powi(2) / squares.max(f64::MIN_POSITIVE)).ceil());
         let heavy = u32::try_from(heavy).unwrap_or(u32::MAX);
         heavy.max(LEAST_HEAVY).min(self.groups.saturating_sub(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn freedom(values: impl Iterator<Item = f64>) -> u32 {
+        let mut series = Series::new(40);
+        for (group, value) in (0..).zip(values) {
+            series.add(group, value);
+        }
+        series.freedom()
+    }
+
+    #[test]
+    fn few_heavy_groups_tell_less_than_many() {
+        assert_eq!(freedom([10.0; 40].into_iter()), 39);
+        assert_eq!(freedom([10.0; 7].into_iter()), 7);
+        assert_eq!(freedom([10.0].into_iter()), LEAST_HEAVY);
+    }
+
+    #[test]
+    fn what_is_given_back_makes_no_group_lighter() {
+        assert_eq!(freedom([10.0, -10.0].into_iter().cycle().take(40)), 39);
     }
 }
