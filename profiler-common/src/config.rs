@@ -95,6 +95,8 @@ pub struct ProcessConfig {
     pub counts_small_requests: u64,
     /// What was spent on the process, by [`Cause`]; the kernel half counts.
     pub spent: [Spent; Cause::COUNT],
+    /// How many objects were handed out where they are only counted; the kernel half counts.
+    pub counted: u64,
     /// What came to it; the kernel half counts.
     pub traffic: Traffic,
 }
@@ -153,11 +155,13 @@ pub enum Cause {
     Pools = 2,
     /// A probe where pymalloc or mimalloc hands out blocks.
     Objects = 3,
+    /// A probe where objects are only counted.
+    Counted = 4,
 }
 
 impl Cause {
     /// How many there are.
-    pub const COUNT: usize = 4;
+    pub const COUNT: usize = 5;
 }
 
 /// What programs have taken from a process.
@@ -225,7 +229,7 @@ impl Request {
 /// use.
 pub const SMALL_REQUEST: u64 = 512;
 
-const _: () = assert!(size_of::<ProcessConfig>() == 176);
+const _: () = assert!(size_of::<ProcessConfig>() == 200);
 const _: () = assert!(size_of::<ThreadSlot>() == 48);
 
 #[cfg(feature = "user")]

@@ -222,6 +222,26 @@ impl ObjectCookie {
     }
 }
 
+/// Which one of a process's probes of objects it is, in the bits of the cookie that
+/// [`ObjectCookie`] leaves alone.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Place(pub u16);
+
+impl Place {
+    const SHIFT: u32 = 48;
+
+    /// The cookie of a probe, with this place in it.
+    #[must_use]
+    pub const fn put_into(self, cookie: u64) -> u64 {
+        cookie | (self.0 as u64) << Self::SHIFT
+    }
+
+    /// The place that a cookie was given.
+    pub const fn of(cookie: u64) -> Self {
+        Self((cookie >> Self::SHIFT) as u16)
+    }
+}
+
 /// Pymalloc's header at the start of a pool, as far as it is looked at.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[repr(C)]
@@ -330,6 +350,22 @@ mod tests {
         ];
         for no_pool in no_pools {
             assert_eq!(block_of(48, &no_pool), None, "{no_pool:?}");
+        }
+    }
+
+    #[test]
+    fn a_place_changes_nothing_of_a_cookie() {
+        let reuse = ObjectCookie::Reuse(ReuseCookie {
+            object: 15,
+            references: Some(254),
+            pool_shift: 63,
+        });
+        for cookie in [ObjectCookie::Pop { pool: 15 }, reuse] {
+            for place in [0, 1, u16::MAX].map(Place) {
+                let wire = place.put_into(cookie.to_wire());
+                assert_eq!(Place::of(wire), place);
+                assert_eq!(ObjectCookie::from_wire(wire), cookie);
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use crate::walk::{MAX_FRAMES, RawFrame, SHORT_FRAMES};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[repr(u32)]
+#[repr(u16)]
 pub enum EventKind {
     /// With stack. A block over 512 bytes was handed out: `address`, `size`; `previous` is the
     /// block that a `realloc` gave up for it, or zero.
@@ -46,7 +46,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// Reads a kind that came through the ring buffer.
-    pub const fn from_wire(raw: u32) -> Option<Self> {
+    pub const fn from_wire(raw: u16) -> Option<Self> {
         Some(match raw {
             1 => Self::BlockAllocated,
             2 => Self::BlockFreed,
@@ -98,7 +98,9 @@ impl Origin {
 #[repr(C)]
 pub struct EventHeader {
     /// An [`EventKind`].
-    pub kind: u32,
+    pub kind: u16,
+    /// Where an object was handed out: a [`crate::cookie::Place`]. Otherwise zero.
+    pub place: u16,
     /// Thread group id, in the initial pid namespace.
     pub pid: u32,
     /// Thread id, in the initial pid namespace.

@@ -122,6 +122,8 @@ site_programs! {
     uprobe pool_opened / pool_opened_single = allocator::pool_opened;
     /// At the branches where pymalloc hands out a block.
     uprobe object_taken / object_taken_single = objects::taken;
+    /// At some of these branches, to tell how often they are come to when nothing else is probed.
+    uprobe object_counted / object_counted_single = objects::counted;
     /// In heaptide itself, to measure what a hit costs on this host. It does what a probe does for
     /// a process that is not followed.
     uprobe calibration / calibration_single = allocator::entered;

@@ -10,7 +10,7 @@ use aya_ebpf::{
 use profiler_common::{
     config::{Cause, ProcessConfig},
     cookie::{
-        ObjectCookie, PageCookie, PoolCookie, PoolHeader, ReuseCookie, SIZE_CLASSES,
+        ObjectCookie, PageCookie, Place, PoolCookie, PoolHeader, ReuseCookie, SIZE_CLASSES,
         SizeClassPlace, UNKNOWN_SIZE_CLASS,
     },
     event::{EventKind, UNCOUNTED},
@@ -19,7 +19,7 @@ use profiler_common::{
 
 use crate::{
     memory::read_user,
-    process::for_followed,
+    process::{atomic_add, for_followed, for_followed_entry},
     registers::by_number,
     send::{Message, Wake, send_plain, send_with_stack},
 };
@@ -37,21 +37,42 @@ struct Object {
 /// Pymalloc or mimalloc is about to hand out a block.
 #[inline(always)]
 pub(crate) fn taken(context: &ProbeContext) {
-    // SAFETY: the context is this program's own, and every probe is attached with a cookie.
-    let cookie = unsafe { bpf_get_attach_cookie(context.as_ptr()) };
+    let cookie = cookie(context);
     for_followed(Cause::Objects, |config| {
-        // SAFETY: the kernel passes the registers of the thread that hit the probe.
-        let registers = unsafe { &*context.regs };
-        let object = match ObjectCookie::from_wire(cookie) {
-            ObjectCookie::Pop { pool } => popped(by_number(registers, pool)),
-            ObjectCookie::NewPool(cookie) => Some(first_of_pool(registers, cookie)),
-            ObjectCookie::Page(cookie) => first_of_page(registers, cookie),
-            ObjectCookie::Reuse(cookie) => used_again(registers, cookie),
-        };
-        if let Some(object) = object {
-            send(&object, config);
+        if let Some(object) = object(context, cookie) {
+            send(&object, Place::of(cookie), config);
         }
     });
+}
+
+/// The same, where it is only counted.
+#[inline(always)]
+pub(crate) fn counted(context: &ProbeContext) {
+    for_followed_entry(Cause::Counted, |_config, entry| {
+        if object(context, cookie(context)).is_some() {
+            // SAFETY: the field is an aligned word inside the entry, which outlives the program.
+            unsafe { atomic_add(&raw mut (*entry).counted, 1) };
+        }
+    });
+}
+
+#[inline(always)]
+fn cookie(context: &ProbeContext) -> u64 {
+    // SAFETY: the context is this program's own, and every probe is attached with a cookie.
+    unsafe { bpf_get_attach_cookie(context.as_ptr()) }
+}
+
+/// The block that is about to be handed out, if one is.
+#[inline(always)]
+fn object(context: &ProbeContext, cookie: u64) -> Option<Object> {
+    // SAFETY: the kernel passes the registers of the thread that hit the probe.
+    let registers = unsafe { &*context.regs };
+    match ObjectCookie::from_wire(cookie) {
+        ObjectCookie::Pop { pool } => popped(by_number(registers, pool)),
+        ObjectCookie::NewPool(cookie) => Some(first_of_pool(registers, cookie)),
+        ObjectCookie::Page(cookie) => first_of_page(registers, cookie),
+        ObjectCookie::Reuse(cookie) => used_again(registers, cookie),
+    }
 }
 
 /// The next block of a pool, unless this is the head of a list without pools: then one is taken,
@@ -130,7 +151,7 @@ fn used_again(registers: &pt_regs, cookie: ReuseCookie) -> Option<Object> {
 }
 
 #[inline(always)]
-fn send(object: &Object, config: &ProcessConfig) {
+fn send(object: &Object, place: Place, config: &ProcessConfig) {
     let is_sampled = config.wants_all_stacks != 0 || is_drawn_now(object);
     let kind = if is_sampled {
         EventKind::ObjectSampled
@@ -138,6 +159,7 @@ fn send(object: &Object, config: &ProcessConfig) {
         EventKind::ObjectTaken
     };
     let mut message = Message::new(kind, object.address, object.told);
+    message.place = place;
     message.detail = object.size_class;
     if is_sampled {
         send_with_stack(&message, config);

@@ -9,6 +9,7 @@ use aya_ebpf::{
 };
 use profiler_common::{
     config::{ProcessConfig, ThreadSlot},
+    cookie::Place,
     event::{EventHeader, EventKind, LongStackEvent, PlainEvent, StackEvent},
     loss::Loss,
     walk::{Looking, Walk, WalkEnd, find_thread_state},
@@ -23,6 +24,7 @@ use crate::{
 /// What a record says besides where it comes from.
 pub(crate) struct Message {
     pub(crate) kind: EventKind,
+    pub(crate) place: Place,
     pub(crate) detail: u32,
     pub(crate) address: u64,
     pub(crate) size: u64,
@@ -36,6 +38,7 @@ impl Message {
     pub(crate) fn new(kind: EventKind, address: u64, size: u64) -> Self {
         Self {
             kind,
+            place: Place(0),
             detail: 0,
             address,
             size,
@@ -208,7 +211,8 @@ pub(crate) fn current_slot() -> Option<&'static mut ThreadSlot> {
 fn header(message: &Message) -> EventHeader {
     let pid_tgid = bpf_get_current_pid_tgid();
     EventHeader {
-        kind: message.kind as u32,
+        kind: message.kind as u16,
+        place: message.place.0,
         pid: (pid_tgid >> 32) as u32,
         tid: pid_tgid as u32,
         detail: message.detail,

@@ -30,6 +30,8 @@ pub enum SiteProgram {
     PoolOpened,
     /// Pymalloc hands out a block; the cookie is a [`profiler_common::cookie::ObjectCookie`].
     ObjectTaken,
+    /// The same place, where that is only counted.
+    ObjectCounted,
     /// A hit that leads to nothing, to measure its cost.
     Calibration,
 }
@@ -42,6 +44,7 @@ impl SiteProgram {
             Self::RequestReturned => "request_returned",
             Self::PoolOpened => "pool_opened",
             Self::ObjectTaken => "object_taken",
+            Self::ObjectCounted => "object_counted",
             Self::Calibration => "calibration",
         }
     }
@@ -53,16 +56,18 @@ impl SiteProgram {
             Self::RequestReturned => "request_returned_single",
             Self::PoolOpened => "pool_opened_single",
             Self::ObjectTaken => "object_taken_single",
+            Self::ObjectCounted => "object_counted_single",
             Self::Calibration => "calibration_single",
         }
     }
 
     /// All of them.
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::RequestEntered,
         Self::RequestReturned,
         Self::PoolOpened,
         Self::ObjectTaken,
+        Self::ObjectCounted,
         Self::Calibration,
     ];
 }

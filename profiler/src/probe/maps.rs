@@ -29,6 +29,10 @@ pub struct ProcessCounters {
     pub pools: Runs,
     /// For probes of objects.
     pub objects: Runs,
+    /// For probes where objects are only counted.
+    pub counted: Runs,
+    /// How many of them were handed out there.
+    pub counted_objects: u64,
     /// What came through its sockets.
     pub traffic: Traffic,
 }
@@ -90,6 +94,8 @@ impl Probe {
             blocks: runs(Cause::Blocks),
             pools: runs(Cause::Pools),
             objects: runs(Cause::Objects),
+            counted: runs(Cause::Counted),
+            counted_objects: config.counted,
             traffic: config.traffic,
         })
     }

@@ -1,6 +1,7 @@
 //! Records of the ring buffer: bytes to values. Total: any bytes give a record or `None`.
 
 use profiler_common::{
+    cookie::Place,
     event::{EventKind, Origin},
     walk::{MAX_COUNTED_FRAMES, MAX_FRAMES, RawFrame, WalkEnd},
 };
@@ -34,6 +35,8 @@ pub struct RawStack {
 /// A small object that was handed out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HandedOut {
+    /// Which probe saw it.
+    pub place: Place,
     /// Zero if it is not known.
     pub address: u64,
     /// Bytes; zero if it is not known.
@@ -100,7 +103,7 @@ pub enum Happening {
 
 /// Decodes a record.
 pub fn decode(bytes: &[u8]) -> Option<Record> {
-    let kind = EventKind::from_wire(half(bytes, 0)?)?;
+    let kind = EventKind::from_wire(quarter(bytes, 0)?)?;
     let detail = half(bytes, 12)?;
     let address = word(bytes, 24)?;
     let size = word(bytes, 32)?;
@@ -121,6 +124,7 @@ pub fn decode(bytes: &[u8]) -> Option<Record> {
         EventKind::ObjectTaken | EventKind::ObjectSampled => {
             let class = SizeClass::new(detail);
             Happening::ObjectTaken(HandedOut {
+                place: Place(quarter(bytes, 2)?),
                 address,
                 size: class.map_or(size, SizeClass::bytes),
                 pool_count: class.and_then(|_| u32::try_from(size).ok()),
@@ -203,6 +207,12 @@ fn half(bytes: &[u8], offset: usize) -> Option<u32> {
     ))
 }
 
+fn quarter(bytes: &[u8], offset: usize) -> Option<u16> {
+    Some(u16::from_le_bytes(
+        bytes.get(offset..offset + 2)?.try_into().ok()?,
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use std::mem::offset_of;
@@ -219,13 +229,14 @@ mod tests {
     fn the_offsets_are_those_of_the_records() {
         let header = [
             offset_of!(EventHeader, kind),
+            offset_of!(EventHeader, place),
             offset_of!(EventHeader, pid),
             offset_of!(EventHeader, tid),
             offset_of!(EventHeader, detail),
             offset_of!(EventHeader, time_ns),
             offset_of!(EventHeader, address),
         ];
-        assert_eq!(header, [0, 4, 8, 12, 16, 24]);
+        assert_eq!(header, [0, 2, 4, 8, 12, 16, 24]);
         assert_eq!(
             [offset_of!(PlainEvent, size), offset_of!(StackEvent, size)],
             [32, 32]

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{clock::Clock, urgency::Urgency};
+use profiler_common::cookie::Place;
+
+use super::{clock::Clock, cost::CostModel, reference::Reference, urgency::Urgency};
 use crate::{
     aggregate::Window,
     probe::{Links, Order, Passed, Probe, ProbeError, Throttle, Timing, Window as Opening},
@@ -28,6 +30,8 @@ pub(super) struct Channel {
     is_interrupted: bool,
     /// What happened while others had their turn.
     postponed: Passed,
+    /// What rare ones of its probes tell, if they are hit very often.
+    reference: Option<Reference>,
 }
 
 /// What came of looking after channels.
@@ -77,6 +81,7 @@ impl Channel {
             opening: None,
             is_interrupted: false,
             postponed: Passed::default(),
+            reference: None,
         }
     }
 
@@ -84,6 +89,7 @@ impl Channel {
     #[must_use]
     pub(super) fn expecting_many_hits(mut self) -> Self {
         self.throttle = self.throttle.expecting(MANY_HITS);
+        self.reference = Some(Reference::default());
         self
     }
 
@@ -93,13 +99,14 @@ impl Channel {
         probe: &mut Probe,
         target: (Pid, &Plan),
         (now, mut passed): (Duration, Passed),
-        clock: Clock,
+        (clock, model): (Clock, CostModel),
     ) -> Outcome {
         passed += std::mem::take(&mut self.postponed);
         match self.throttle.observe(now, passed) {
             Order::Close { correction } => {
                 self.is_interrupted = false;
                 let at = now;
+                let correction = self.correct(at, correction);
                 Outcome {
                     shifts: vec![(self.class, Shift::Closed { at, correction })],
                     closed: std::mem::take(&mut self.links),
@@ -107,10 +114,10 @@ impl Channel {
                 }
             }
             Order::Keep => match self.opening.filter(|_| self.is_interrupted) {
-                Some(opening) => self.open(probe, target, opening, clock),
+                Some(opening) => self.open(probe, target, opening, (clock, model)),
                 None => Outcome::default(),
             },
-            Order::Open(opening) => self.open(probe, target, opening, clock),
+            Order::Open(opening) => self.open(probe, target, opening, (clock, model)),
         }
     }
 
@@ -119,7 +126,7 @@ impl Channel {
         probe: &mut Probe,
         (pid, plan): (Pid, &Plan),
         opening: Opening,
-        clock: Clock,
+        (clock, model): (Clock, CostModel),
     ) -> Outcome {
         let is_brief = opening.length.is_some_and(|length| length <= BRIEF);
         let mut outcome = Outcome {
@@ -128,12 +135,18 @@ impl Channel {
         };
         self.is_interrupted = false;
         self.opening = Some(opening);
-        let before = clock.now();
-        for planned in plan
-            .sites
-            .iter()
-            .filter(|planned| planned.class == self.class)
+        let planned = || plan.sites.iter().filter(|it| it.class == self.class);
+        if opening.length.is_some()
+            && probe.has_multi_links()
+            && let (Some(reference), Some(planned)) = (&mut self.reference, planned().next())
         {
+            match reference.look(probe, (pid, planned), (clock, model)) {
+                Ok(links) => outcome.closed = links,
+                Err(error) => outcome.errors.push(error),
+            }
+        }
+        let before = clock.now();
+        for planned in planned() {
             match probe.attach_sites(planned.program, pid, &planned.path(), &planned.sites) {
                 Ok(links) => self.links.append(links),
                 Err(error) => outcome.errors.push(error),
@@ -151,8 +164,32 @@ impl Channel {
             until,
             weight: opening.weight,
         };
+        if let Some(reference) = &mut self.reference {
+            reference.opened(from, until);
+        }
         outcome.shifts.push((self.class, Shift::Opened(window)));
         outcome
+    }
+
+    /// A window closes, and what was seen in it stands for so many times as much by the throttle.
+    fn correct(&mut self, at: Duration, correction: f64) -> f64 {
+        let length = self.opening.and_then(|opening| opening.length);
+        match (&mut self.reference, length) {
+            (Some(reference), Some(length)) => reference.correct(at, length, correction),
+            _ => correction,
+        }
+    }
+
+    /// One of its probes was hit.
+    pub(super) fn saw(&mut self, place: Place, time: Duration) {
+        if let Some(reference) = &mut self.reference {
+            reference.saw(place, time);
+        }
+    }
+
+    /// How many times as much its hits cost as the model says.
+    pub(super) fn dearness(&self) -> f64 {
+        self.reference.as_ref().map_or(1.0, Reference::dearness)
     }
 
     /// It is the turn of others to open a window; so much has passed meanwhile.

@@ -31,12 +31,16 @@ pub struct Costs {
     pub pools: Duration,
     /// Probes of small objects.
     pub objects: Duration,
+    /// Probes where these are only counted.
+    pub counted: Duration,
+    /// What those of small objects take besides, as rare ones among them tell.
+    pub besides: Duration,
 }
 
 impl Costs {
     /// All of it.
     pub fn total(self) -> Duration {
-        self.kernel + self.blocks + self.pools + self.objects
+        self.kernel + self.blocks + self.pools + self.objects + self.counted + self.besides
     }
 }
 
@@ -48,6 +52,8 @@ impl CostModel {
             blocks: cost(self.hit + AFTERMATH, earlier.blocks, now.blocks),
             pools: cost(self.hit + AFTERMATH, earlier.pools, now.pools),
             objects: cost(self.hit + AFTERMATH, earlier.objects, now.objects),
+            counted: cost(self.hit + AFTERMATH, earlier.counted, now.counted),
+            besides: Duration::ZERO,
         }
     }
 }

@@ -224,20 +224,28 @@ impl Followed {
             return outcome;
         };
         let now = reading.at;
-        let (costs, busy) = (self.ledger).book(&reading.counters, model, &mut self.gauge);
+        let dearness = self.objects.dearness();
+        let gauge = &mut self.gauge;
+        let (costs, busy) = (self.ledger).book(&reading.counters, (model, dearness), gauge);
         let (own, cpu) = self.ledger.time_passed(&reading, costs);
         let target = (self.identity.pid, plan);
-        for (channel, cost, busy) in [
-            (&mut self.pools, costs.pools, Busy::default()),
-            (&mut self.blocks, costs.blocks, Busy::default()),
-            (&mut self.objects, costs.objects, busy),
+        let passed = |cost| Passed {
+            own,
+            cpu,
+            cost,
+            besides: Duration::ZERO,
+            busy: Busy::default(),
+        };
+        let of_objects = Passed {
+            besides: costs.besides,
+            busy,
+            ..passed(costs.objects + costs.counted)
+        };
+        for (channel, passed) in [
+            (&mut self.pools, passed(costs.pools)),
+            (&mut self.blocks, passed(costs.blocks)),
+            (&mut self.objects, of_objects),
         ] {
-            let passed = Passed {
-                own,
-                cpu,
-                cost,
-                busy,
-            };
             if self.is_held_back && channel.has_many_hits() && !channel.is_open() {
                 continue;
             }
@@ -248,7 +256,7 @@ impl Followed {
             if just_opened.contains(&channel.class()) {
                 channel.opened(now, passed);
             } else {
-                outcome.append(channel.pay(probe, target, (now, passed), clock));
+                outcome.append(channel.pay(probe, target, (now, passed), (clock, model)));
             }
         }
         outcome
@@ -287,6 +295,7 @@ impl Followed {
         }
         self.gauge
             .hit(record.tid, record.time_ns, object.stack.is_some());
+        self.objects.saw(object.place, time);
     }
 
     /// Whether to wait with probes that are hit very often, since more has come already than could
@@ -435,7 +444,7 @@ impl CostLedger {
     fn book(
         &mut self,
         counters: &ProcessCounters,
-        model: CostModel,
+        (model, dearness): (CostModel, f64),
         gauge: &mut Gauge,
     ) -> (Costs, Busy) {
         let mut costs = model.since(&self.last, counters);
@@ -446,6 +455,7 @@ impl CostLedger {
         if let Ok(hits @ 1..) = u32::try_from(hits) {
             let hit = gauge.cost(hits, handlers, costs.objects / hits);
             costs.objects = hit * hits;
+            costs.besides = costs.objects.mul_f64((dearness - 1.0).max(0.0));
             busy = gauge.busy(hit);
         }
         self.last = *counters;
@@ -455,6 +465,7 @@ impl CostLedger {
             counters.blocks,
             counters.pools,
             counters.objects,
+            counters.counted,
         ];
         self.runs = runs.into_iter().map(|runs| runs.count).sum();
         (costs, busy)

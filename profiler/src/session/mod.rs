@@ -20,6 +20,7 @@ mod observer;
 mod options;
 mod pace;
 mod recorder;
+mod reference;
 mod self_test;
 mod signals;
 mod threads;

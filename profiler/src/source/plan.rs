@@ -4,7 +4,7 @@ use std::{
     collections::HashMap, fs::File, io, os::fd::AsRawFd as _, path::PathBuf, rc::Rc, sync::Arc,
 };
 
-use profiler_common::{config::ProcessConfig, layout::InterpreterLayout};
+use profiler_common::{config::ProcessConfig, cookie::Place, layout::InterpreterLayout};
 use thiserror::Error;
 
 use super::{
@@ -311,7 +311,11 @@ impl Planner {
         }
         // Who sees objects one by one need not look at their pools.
         if is_feasible {
-            let objects = planned(SiteClass::Objects, SiteProgram::ObjectTaken, objects);
+            let objects = planned(
+                SiteClass::Objects,
+                SiteProgram::ObjectTaken,
+                numbered(objects),
+            );
             (vec![objects], vec![pools])
         } else {
             (vec![pools], Vec::new())
@@ -342,9 +346,17 @@ impl Planner {
             class: SiteClass::Objects,
             program: SiteProgram::ObjectTaken,
             file: Arc::clone(&library.file),
-            sites,
+            sites: numbered(sites),
         })
     }
+}
+
+/// Tells each probe of objects which one it is.
+fn numbered(mut sites: Vec<Site>) -> Vec<Site> {
+    for (place, site) in (0..).map(Place).zip(&mut sites) {
+        site.cookie = place.put_into(site.cookie);
+    }
+    sites
 }
 
 /// The heap that objects live in, if that is known.

@@ -91,6 +91,7 @@ mod tests {
             own: Duration::ZERO,
             cpu: micros(cpu),
             cost,
+            besides: Duration::ZERO,
             busy: Busy { time, cost },
         }
     }

@@ -215,7 +215,7 @@ impl Throttle {
         let now = now.max(last);
         self.last = Some(now);
         self.book(now.saturating_sub(last).as_secs_f64(), passed);
-        self.lost.add(passed.cost.as_secs_f64(), 1.0, 1.0 / LOSSES);
+        self.lost.add(passed.spent(), 1.0, 1.0 / LOSSES);
         if let State::Open { opened, passed, .. } = &mut self.state {
             // What happened before is no part of the window.
             *passed = Passed::default();
@@ -294,8 +294,8 @@ impl Throttle {
     }
 
     fn book(&mut self, elapsed: f64, passed: Passed) {
-        let [work, cpu, cost] =
-            [passed.own, passed.cpu, passed.cost].map(|duration| duration.as_secs_f64());
+        let [work, cpu] = [passed.own, passed.cpu].map(|duration| duration.as_secs_f64());
+        let cost = passed.spent();
         self.work.add(work, elapsed, elapsed / WORK_MEMORY);
         if let State::Open { passed: so_far, .. } = &mut self.state {
             *so_far += passed;
@@ -327,7 +327,7 @@ impl Throttle {
         else {
             return false;
         };
-        let [work, cost] = [passed.own, passed.cost].map(|it| it.as_secs_f64());
+        let (work, cost) = (passed.own.as_secs_f64(), passed.spent());
         let age = now.saturating_sub(opened);
         if let Some(period) = period {
             return age >= period.length || cost > period.price;
@@ -366,7 +366,7 @@ impl Throttle {
             } => {
                 next = second;
                 let age = now.saturating_sub(opened).as_secs_f64();
-                self.learn(passed.cost.as_secs_f64(), age);
+                self.learn(passed.spent(), age);
                 // A look may come at any time, also when nothing has happened yet.
                 let age = age.max(SOON.as_secs_f64());
                 let early = period.length.as_secs_f64() / age;

@@ -35,8 +35,17 @@ pub struct Passed {
     pub cpu: Duration,
     /// What the probes of this class took of it, whether they are open or still closing.
     pub cost: Duration,
+    /// What they took besides, by what is known of former windows.
+    pub besides: Duration,
     /// When it was surely on a processor. That is finer than the processor time.
     pub busy: Busy,
+}
+
+impl Passed {
+    /// All that the probes took, in seconds.
+    pub(super) fn spent(&self) -> f64 {
+        self.cost.saturating_add(self.besides).as_secs_f64()
+    }
 }
 
 impl AddAssign for Passed {
@@ -44,6 +53,7 @@ impl AddAssign for Passed {
         self.own = self.own.saturating_add(more.own);
         self.cpu = self.cpu.saturating_add(more.cpu);
         self.cost = self.cost.saturating_add(more.cost);
+        self.besides = self.besides.saturating_add(more.besides);
         self.busy.time = self.busy.time.saturating_add(more.busy.time);
         self.busy.cost = self.busy.cost.saturating_add(more.busy.cost);
     }
