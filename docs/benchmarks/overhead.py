@@ -3,6 +3,10 @@
     overhead.py HEAPTIDE PACKAGES PYTHON...      as root, on a quiet machine
 
 PACKAGES is a folder with a folder of packages for each version of Python ("3.12"). Prints Markdown.
+
+Virtual processors change their pace by half within a second, so a slice is compared with more than the slices before and after
+it: a twin, which nothing is attached to, does the same on the same processor in turn with the target, a few milliseconds each.
+By how much the target's pace differs from its twin's is what counts. How long operations take is measured before the twin comes.
 """
 
 import collections
@@ -23,8 +27,11 @@ from workloads import WORKLOADS
 FOLDER = pathlib.Path(__file__).parent
 SLICE = float(os.environ.get("SLICE", 8))
 SLICES = int(os.environ.get("SLICES", 3))
-# What attaching and detaching themselves disturb belongs to no slice.
+# Seconds that attaching and detaching take, and disturb the target.
 MARGIN = 1.0
+DETACHING = 0.3
+# Seconds that a sample of a workload lasts.
+SAMPLE = 0.25
 
 Result = collections.namedtuple("Result", "ratio pause_off pause_on measured use resident")
 
@@ -50,20 +57,77 @@ def main(heaptide, packages, *pythons):
 
 
 def measure(heaptide, python, environ, name):
-    seconds = (2 * SLICES + 1) * (SLICE + 3) + 10
-    command = [python, FOLDER / "workloads.py", name, str(seconds)]
-    target = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ)
-    samples = []
-    first = threading.Event()
-    threading.Thread(target=collect, args=(target.stdout, samples, first), daemon=True).start()
-    first.wait(60)
-    attached = []
-    for _ in range(SLICES):
+    command = [python, FOLDER / "workloads.py", name, "3600"]
+    target = Loop(command, environ)
+    twin = None
+    try:
         time.sleep(SLICE)
-        attached.append(attach(heaptide, target.pid))
+        alone = attach(heaptide, target.pid)
+        slowest = [target.slowest(alone.start - SLICE, alone.start), target.slowest(*alone.steady())]
+        twin = Loop(command, environ)
+        off, attached = [idle()], []
+        for _ in range(SLICES):
+            attached.append(attach(heaptide, target.pid))
+            time.sleep(MARGIN)
+            off.append(idle())
+        between = [(before, on.steady(), after) for before, on, after in zip(off, attached, off[1:])]
+        ratios = [compare(target, twin, *spans) for spans in between]
+    finally:
+        for loop in filter(None, (target, twin)):
+            ends(loop.process)
+    return Result(
+        statistics.median(ratios),
+        *slowest,
+        statistics.median(each.measured for each in attached),
+        statistics.median(each.use for each in attached),
+        max(each.resident for each in attached),
+    )
+
+
+class Loop:
+    """A workload that runs, on the last processor, and the samples that it has told so far."""
+
+    def __init__(self, command, environ):
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ)
+        self.pid = self.process.pid
+        os.sched_setaffinity(self.pid, {max(os.sched_getaffinity(0))})
+        self.samples = []
+        first = threading.Event()
+        threading.Thread(target=collect, args=(self.process.stdout, self.samples, first), daemon=True).start()
+        first.wait(60)
+
+    def between(self, start, end):
+        return [sample for sample in self.samples if start + SAMPLE < sample[0] <= end]
+
+    def rate(self, start, end):
+        """Operations per second of processor time."""
+        samples = self.between(start, end)
+        return sum(operations for _, operations, *_ in samples) / sum(used for _, _, used, _ in samples)
+
+    def slowest(self, start, end, share=0.001):
+        """The time in ms that only this share of the operations exceeds; the upper end of its bucket."""
+        pauses = collections.Counter()
+        for sample in self.between(start, end):
+            pauses.update({int(bucket): count for bucket, count in sample[3].items()})
+        allowed = sum(pauses.values()) * share
+        for bucket in sorted(pauses, reverse=True):
+            allowed -= pauses[bucket]
+            if allowed < 0:
+                return 2 ** ((bucket + 1) / 8) / 1e6
+        return math.nan
+
+
+def compare(target, twin, before, on, after):
+    """How fast the target was while attached, against before and after, each against its twin."""
+    off_rates = [target.rate(*span) / twin.rate(*span) for span in (before, after)]
+    return target.rate(*on) / twin.rate(*on) / statistics.geometric_mean(off_rates)
+
+
+def idle():
+    """A slice in which nothing is attached; returns from when to when."""
+    start = time.monotonic()
     time.sleep(SLICE)
-    ends(target)
-    return evaluate(samples, attached)
+    return start, time.monotonic()
 
 
 def collect(lines, samples, first):
@@ -74,7 +138,7 @@ def collect(lines, samples, first):
 
 
 def attach(heaptide, pid):
-    """Attaches for a slice; returns when it measured, what it said it cost, and what it used itself."""
+    """Attaches for a slice."""
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/x.heaptide"
         command = [heaptide, "attach", str(pid), "-q", "-d", f"{SLICE:.0f}s", "-o", path]
@@ -82,43 +146,16 @@ def attach(heaptide, pid):
         use, resident = heaptide_use(command)
         end = time.monotonic()
         measured = report(heaptide, path)["overhead"]["measured_percent"]
-    return start, end, measured or 0.0, use, resident
+    return Attached(start, end, measured or 0.0, use, resident)
 
 
-def evaluate(samples, attached):
-    ratios, pauses_on, pauses_off = [], collections.Counter(), collections.Counter()
-    for start, end, _measured, _use, _resident in attached:
-        on = [s for s in samples if start + MARGIN + 0.25 < s[0] <= end - 0.3]
-        off = [
-            s for s in samples
-            if start - SLICE < s[0] <= start or end + MARGIN < s[0] <= end + SLICE
-        ]
-        ratios.append(rate(on) / rate(off))
-        for chosen, pauses in ((on, pauses_on), (off, pauses_off)):
-            for sample in chosen:
-                pauses.update({int(bucket): count for bucket, count in sample[3].items()})
-    return Result(
-        statistics.median(ratios),
-        slowest(pauses_off),
-        slowest(pauses_on),
-        statistics.median(measured for _, _, measured, _, _ in attached),
-        statistics.median(use for *_, use, _ in attached),
-        max(resident for *_, resident in attached),
-    )
+class Attached(collections.namedtuple("Attached", "start end measured use resident")):
+    """When heaptide was attached, what it said it cost in percent, and what it used itself."""
 
-
-def rate(samples):
-    return statistics.median(operations / used for _, operations, used, _ in samples)
-
-
-def slowest(pauses, share=0.001):
-    """The time in ms that only this share of the operations exceeds; the upper end of its bucket."""
-    allowed = sum(pauses.values()) * share
-    for bucket in sorted(pauses, reverse=True):
-        allowed -= pauses[bucket]
-        if allowed < 0:
-            return 2 ** ((bucket + 1) / 8) / 1e6
-    return math.nan
+    def steady(self):
+        """When it measured: what attaching and detaching themselves disturb is in no slice."""
+        end = self.end - DETACHING
+        return max(self.start + MARGIN, end - SLICE), end
 
 
 if __name__ == "__main__":

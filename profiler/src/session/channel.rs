@@ -187,6 +187,11 @@ impl Channel {
         }
     }
 
+    /// The process runs another program now, whose places are others.
+    pub(super) fn forget_places(&mut self) {
+        self.reference = self.reference.take().map(|_| Reference::default());
+    }
+
     /// How many times as much its hits cost as the model says.
     pub(super) fn dearness(&self) -> f64 {
         self.reference.as_ref().map_or(1.0, Reference::dearness)

@@ -134,6 +134,7 @@ impl Followed {
         self.plan = None;
         self.elders = None;
         self.self_test = SelfTest::default();
+        self.objects.forget_places();
         self.causes = Causes::default();
     }
 

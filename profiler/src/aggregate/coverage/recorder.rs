@@ -296,6 +296,7 @@ impl<'a> Recorder<'a> {
             own: own_time(cpu, elapsed).saturating_sub(cost),
             cpu,
             cost,
+            besides: Duration::ZERO,
             busy: std::mem::take(&mut self.busy),
         };
         match self.throttle.observe(at, passed) {

@@ -368,7 +368,7 @@ impl Throttle {
                 let age = now.saturating_sub(opened).as_secs_f64();
                 self.learn(passed.spent(), age);
                 // A look may come at any time, also when nothing has happened yet.
-                let age = age.max(SOON.as_secs_f64());
+                let age = age.max(SOON.min(period.length).as_secs_f64());
                 let early = period.length.as_secs_f64() / age;
                 let slowing = slowing(passed, age, self.pace.known());
                 self.is_crowded |= slowing > CROWDED;

@@ -75,6 +75,7 @@ fn play(
                 own: since(&work),
                 cpu: since(&work) + since(&cost),
                 cost: since(&cost),
+                besides: Duration::ZERO,
                 busy: Busy::default(),
             };
             match throttle.observe(at, passed) {

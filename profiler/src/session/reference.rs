@@ -1,0 +1,423 @@
+//! By how much probes slow a target down, as those of them tell that are hit rarely.
+//!
+//! Where objects are made one after the other, open probes leave the target a few hundredths of
+//! the time. How many cannot be told by what a hit costs: a tenth more or less of that would be
+//! several times as much of what is left. But before a window opens, the probes that are hit
+//! rarely can be opened alone. They hardly slow anything down, so they are hit about as often as
+//! these places are come to without any probes. By so many times as they are hit less often in
+//! the window, the target was slower in it.
+
+use std::{thread, time::Duration};
+
+use profiler_common::cookie::Place;
+
+use super::{clock::Clock, cost::CostModel};
+use crate::{
+    probe::{Links, Probe, ProbeError, Site, SiteProgram},
+    source::PlannedSites,
+    units::Pid,
+};
+
+/// So many hits must have been seen to tell which places are come to rarely.
+const ENOUGH: f64 = 600.0;
+
+/// A place is rare if it has no larger share of the hits …
+const RARE: f64 = 0.05;
+
+/// … and those that are opened alone have no larger share together, and no smaller one.
+const MOST_WANTED: f64 = 0.06;
+const LEAST_WANTED: f64 = 0.002;
+
+/// Hits that are wanted each time …
+const HITS: f64 = 300.0;
+
+/// … in no less and no more time than this.
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_millis(5);
+
+/// If probes that are opened alone took a larger part of the time, they tell nothing.
+const CROWDED: f64 = 0.5;
+
+/// So many windows are compared one after the other; after them, each `EVERY`th.
+const FIRST: u32 = 24;
+const EVERY: u32 = 4;
+
+/// The part of what was learnt that is forgotten with each comparison.
+const FORGOTTEN: f64 = 0.01;
+
+/// So many comparisons, and hits in their windows, are enough to know.
+const KNOWN_WINDOWS: f64 = 5.0;
+const KNOWN_HITS: f64 = 30.0;
+
+/// Hits that are close together take at most this part of a window, as far as their number tells:
+/// how much more they take is known of all such windows together.
+const CLOSE: f64 = 0.75;
+
+/// A hit costs about so many times as much as one of a calibration, with its program.
+const WITH_PROGRAM: u32 = 2;
+
+/// Hits cost no more than so many times what the model says.
+const DEAREST: f64 = 3.0;
+
+/// By no larger factor do windows differ from what their hits tell.
+const MOST: f64 = 20.0;
+
+/// What rare probes tell of one process.
+#[derive(Debug, Default)]
+pub(super) struct Reference {
+    /// Hits in windows, by place.
+    seen: Vec<f64>,
+    /// The places that were opened alone last.
+    chosen: Vec<Place>,
+    /// The last window.
+    window: Window,
+    windows: u32,
+    /// How many records were lost before it.
+    lost: u64,
+    learnt: Learnt,
+}
+
+/// A window in which all probes were open, and what was seen before it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Window {
+    /// Hits per second of the chosen places, when they were open alone.
+    alone: Option<f64>,
+    from: Duration,
+    until: Duration,
+    hits: u32,
+    /// Those of the chosen places.
+    chosen_hits: u32,
+    /// What a hit costs, about.
+    cost: Duration,
+    /// The part of it that hits took, by the model of costs.
+    modelled: f64,
+}
+
+impl Window {
+    fn seconds(&self) -> f64 {
+        self.until.saturating_sub(self.from).as_secs_f64()
+    }
+
+    /// By how much hits slowed the target down, as far as their number tells, in times.
+    fn crowding(&self) -> f64 {
+        let share = f64::from(self.hits) * self.cost.as_secs_f64() / self.seconds();
+        (1.0 - share.min(CLOSE)).recip() - 1.0
+    }
+}
+
+/// Sums over windows. Rates are in hits per second.
+#[derive(Clone, Copy, Debug, Default)]
+struct Learnt {
+    windows: f64,
+    hits: f64,
+    alone: f64,
+    in_window: f64,
+    /// What is missed in windows if their crowding tells it.
+    crowded: f64,
+    /// The part of windows that hits took, by the model of costs and as it is.
+    modelled: f64,
+    taken: f64,
+}
+
+impl Learnt {
+    fn forget(&mut self) {
+        for sum in [
+            &mut self.windows,
+            &mut self.hits,
+            &mut self.alone,
+            &mut self.in_window,
+            &mut self.crowded,
+            &mut self.modelled,
+            &mut self.taken,
+        ] {
+            *sum *= 1.0 - FORGOTTEN;
+        }
+    }
+
+    /// How many times slower the target is in a window that is crowded like that, if that is known.
+    fn slowing(&self, crowding: f64) -> Option<f64> {
+        if self.windows < KNOWN_WINDOWS || self.hits < KNOWN_HITS {
+            return None;
+        }
+        let missed = (self.alone - self.in_window).max(0.0);
+        Some(1.0 + (missed / self.crowded).min(MOST) * crowding)
+    }
+}
+
+impl Reference {
+    /// A probe was hit.
+    pub(super) fn saw(&mut self, place: Place, time: Duration) {
+        let number = usize::from(place.0);
+        if self.seen.len() <= number {
+            self.seen.resize(number + 1, 0.0);
+        }
+        if let Some(hits) = self.seen.get_mut(number) {
+            *hits += 1.0;
+        }
+        if (self.window.from..self.window.until).contains(&time) {
+            self.window.hits += 1;
+            self.window.chosen_hits += u32::from(self.chosen.contains(&place));
+        }
+    }
+
+    /// A window is about to open: opens the rare ones of the probes alone for a moment. Returns
+    /// their links.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how often probes are hit shows in time and nothing else"
+    )]
+    pub(super) fn look(
+        &mut self,
+        probe: &mut Probe,
+        (pid, planned): (Pid, &PlannedSites),
+        (clock, model): (Clock, CostModel),
+    ) -> Result<Links, ProbeError> {
+        self.settle(probe.lost_records());
+        self.window.cost = model.hit * WITH_PROGRAM;
+        self.windows += 1;
+        if self.windows > FIRST && !self.windows.is_multiple_of(EVERY) {
+            return Ok(Links::default());
+        }
+        self.choose();
+        let sites: Vec<Site> = (planned.sites.iter().copied())
+            .filter(|site| self.chosen.contains(&Place::of(site.cookie)))
+            .collect();
+        if sites.is_empty() {
+            return Ok(Links::default());
+        }
+        let links = probe.attach_sites(SiteProgram::ObjectCounted, pid, &planned.path(), &sites)?;
+        let (Some(before), start) = (probe.counters(pid), clock.now()) else {
+            return Ok(links);
+        };
+        thread::sleep(self.patience());
+        if let Some(after) = probe.counters(pid) {
+            let elapsed = clock.now().saturating_sub(start).as_secs_f64();
+            let cost = model.since(&before, &after).counted.as_secs_f64();
+            let hits = (after.counted_objects).saturating_sub(before.counted_objects);
+            self.window.alone = natural_rate(hits, cost, elapsed);
+        }
+        Ok(links)
+    }
+
+    /// All probes are open now.
+    pub(super) fn opened(&mut self, from: Duration, until: Duration) {
+        (self.window.from, self.window.until) = (from, until);
+    }
+
+    /// The window has closed that was to be so long, after which the throttle says that what was
+    /// seen stands for so many times as much. Returns what is nearer to the truth.
+    pub(super) fn correct(&mut self, at: Duration, length: Duration, correction: f64) -> f64 {
+        self.window.until = self.window.until.min(at);
+        let seconds = self.window.seconds();
+        if seconds <= 0.0 {
+            return correction;
+        }
+        let early = (length.as_secs_f64() / seconds).max(1.0);
+        self.window.modelled = 1.0 - (early / correction).min(1.0);
+        match self.learnt.slowing(self.window.crowding()) {
+            Some(slowing) => early * slowing,
+            None => correction,
+        }
+    }
+
+    /// How many times as much hits cost as the model says.
+    pub(super) fn dearness(&self) -> f64 {
+        if self.learnt.modelled > 0.0 {
+            (self.learnt.taken / self.learnt.modelled).clamp(1.0, DEAREST)
+        } else {
+            1.0
+        }
+    }
+
+    /// How long to look to see enough.
+    fn patience(&self) -> Duration {
+        let rate = self.learnt.alone / self.learnt.windows;
+        let enough = Duration::try_from_secs_f64(HITS / rate).unwrap_or(SHORTEST);
+        enough.clamp(SHORTEST, LONGEST)
+    }
+
+    /// All of what the last window showed has come, or was lost: so many records up to now.
+    fn settle(&mut self, lost: u64) {
+        let window = std::mem::take(&mut self.window);
+        let is_whole = window.seconds() > 0.0 && self.lost == lost;
+        self.lost = lost;
+        let Some(alone) = window.alone.filter(|_| is_whole) else {
+            return;
+        };
+        let in_window = f64::from(window.chosen_hits) / window.seconds();
+        let learnt = &mut self.learnt;
+        learnt.forget();
+        learnt.windows += 1.0;
+        learnt.hits += f64::from(window.chosen_hits);
+        learnt.alone += alone;
+        learnt.in_window += in_window;
+        learnt.crowded += in_window * window.crowding();
+        if let Some(slowing) = learnt.slowing(window.crowding()) {
+            learnt.modelled += window.modelled;
+            learnt.taken += 1.0 - slowing.recip();
+        }
+    }
+
+    /// Chooses the places that are come to rarely, but often enough to tell something.
+    fn choose(&mut self) {
+        let total: f64 = self.seen.iter().sum();
+        self.chosen.clear();
+        if total < ENOUGH {
+            return;
+        }
+        let mut rare: Vec<(Place, f64)> = (0..)
+            .map(Place)
+            .zip(self.seen.iter().map(|hits| hits / total))
+            .filter(|(_, share)| (0.0..RARE).contains(share))
+            .collect();
+        rare.sort_by(|one, other| other.1.total_cmp(&one.1));
+        let mut together = 0.0;
+        for (place, share) in rare {
+            if together + share <= MOST_WANTED {
+                together += share;
+                self.chosen.push(place);
+            }
+        }
+        if together < LEAST_WANTED {
+            self.chosen.clear();
+        }
+        for hits in &mut self.seen {
+            *hits *= 1.0 - FORGOTTEN;
+        }
+    }
+}
+
+/// How many hits a second there are without what they cost; `None` if they cost too much to tell.
+#[expect(clippy::cast_precision_loss, reason = "some thousands at most")]
+fn natural_rate(hits: u64, cost: f64, elapsed: f64) -> Option<f64> {
+    (cost < CROWDED * elapsed).then(|| hits as f64 / (elapsed - cost))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a hit costs by the calibration, and as it is with what follows from it.
+    const CALIBRATED: Duration = Duration::from_micros(1);
+    const REAL: f64 = 3.2e-6;
+    const LENGTH: Duration = Duration::from_millis(2);
+
+    /// A target that makes so many objects a second, one in twenty-five of them at a rare place.
+    struct Target {
+        rate: f64,
+        now: Duration,
+    }
+
+    impl Target {
+        /// How many times slower it is while all probes are open.
+        fn slowing(&self) -> f64 {
+            1.0 + self.rate * REAL
+        }
+
+        /// It goes through a window, of which the model says that it stands for `by_model` times as
+        /// much. Returns the correction.
+        fn window(&mut self, reference: &mut Reference, by_model: f64) -> f64 {
+            reference.settle(0);
+            reference.window.cost = CALIBRATED * WITH_PROGRAM;
+            reference.choose();
+            if !reference.chosen.is_empty() {
+                reference.window.alone = Some(self.rate / 25.0);
+            }
+            let end = self.now + LENGTH;
+            reference.opened(self.now, end);
+            let apart = Duration::from_secs_f64(self.slowing() / self.rate);
+            for number in 0.. {
+                let time = self.now + apart * number;
+                if time >= end {
+                    break;
+                }
+                reference.saw(Place(u16::from(number % 25 == 7)), time);
+            }
+            self.now += Duration::from_secs(1);
+            reference.correct(end, LENGTH, by_model)
+        }
+
+        fn with_rate(rate: f64) -> Self {
+            let now = Duration::from_secs(1);
+            Self { rate, now }
+        }
+    }
+
+    #[track_caller]
+    fn check(found: f64, truth: f64) {
+        let error = found / truth - 1.0;
+        assert!(error.abs() < 0.15, "{found} for {truth}");
+    }
+
+    #[test]
+    fn rare_probes_tell_how_much_slower_a_crowded_target_is() {
+        for rate in [3e5, 1e6, 1e7] {
+            let (mut target, mut reference) = (Target::with_rate(rate), Reference::default());
+            let corrections: Vec<f64> = (0..40)
+                .map(|_| target.window(&mut reference, 2.5))
+                .collect();
+            check(corrections[0], 2.5);
+            check(corrections[39], target.slowing());
+        }
+    }
+
+    #[test]
+    fn a_target_that_makes_few_objects_is_not_said_to_be_slowed_down() {
+        let (mut target, mut reference) = (Target::with_rate(1000.0), Reference::default());
+        for _ in 0..400 {
+            let found = target.window(&mut reference, 1.0);
+            check(found, 1.0);
+        }
+    }
+
+    #[test]
+    fn hits_are_as_dear_as_windows_show() {
+        let (mut target, mut reference) = (Target::with_rate(1e6), Reference::default());
+        check(reference.dearness(), 1.0);
+        for _ in 0..40 {
+            target.window(&mut reference, 2.0);
+        }
+        // The model has it that they take half of the time.
+        check(reference.dearness(), (1.0 - 1.0 / target.slowing()) / 0.5);
+    }
+
+    #[test]
+    fn one_place_alone_tells_nothing() {
+        let mut reference = Reference::default();
+        (0..10_000).for_each(|_| reference.saw(Place(3), Duration::ZERO));
+        reference.choose();
+        assert_eq!(reference.chosen, []);
+        (0..200).for_each(|_| reference.saw(Place(1), Duration::ZERO));
+        reference.choose();
+        assert!(reference.chosen.contains(&Place(1)));
+        assert!(!reference.chosen.contains(&Place(3)));
+    }
+
+    #[test]
+    fn a_window_that_closes_early_stands_for_all_of_it() {
+        let mut reference = Reference::default();
+        let from = Duration::from_secs(1);
+        reference.opened(from, from + LENGTH);
+        let found = reference.correct(from + LENGTH / 2, LENGTH, 4.0);
+        // What the throttle says has that in it.
+        check(found, 4.0);
+        assert!((reference.window.modelled - 0.5).abs() < 0.01);
+    }
+
+    #[test]
+    fn windows_of_which_records_were_lost_do_not_count() {
+        let mut target = Target::with_rate(1e6);
+        let mut reference = Reference::default();
+        for lost in 1..40 {
+            target.window(&mut reference, 2.0);
+            reference.settle(lost);
+        }
+        assert!(reference.learnt.windows < 0.5);
+    }
+
+    #[test]
+    fn what_hits_cost_is_no_part_of_the_time_in_which_they_came() {
+        assert_eq!(natural_rate(100, 0.2, 1.0), Some(125.0));
+        assert_eq!(natural_rate(100, 0.6, 1.0), None);
+    }
+}
