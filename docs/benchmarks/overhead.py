@@ -53,7 +53,7 @@ def main(heaptide, packages, *pythons):
     print()
     print(f"Slowdown: geometric mean {statistics.geometric_mean(slowdowns):.3f}, worst {max(slowdowns):.3f}."
           f" Each ratio is the median over {SLICES} slices of {SLICE:.0f} s with the probes and the slices without"
-          f" them before and after.")
+          f" them before and after, each against the twin's.")
 
 
 def measure(heaptide, python, environ, name):
@@ -79,8 +79,8 @@ def measure(heaptide, python, environ, name):
         statistics.median(ratios),
         *slowest,
         statistics.median(each.measured for each in attached),
-        statistics.median(each.use for each in attached),
-        max(each.resident for each in attached),
+        alone.use,
+        max(each.resident for each in (alone, *attached)),
     )
 
 
