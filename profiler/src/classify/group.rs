@@ -129,10 +129,9 @@ fn by_step(
         return None;
     }
     let sure = limit::sure_after(findings.duration.as_secs_f64());
-    let leaking = others.iter().copied().find(|it| {
-        let is_part = 1.0 - share >= limit::PART;
-        is_part && opinions[*it].pattern.is_some_and(is_growth)
-    });
+    let is_part = 1.0 - share >= limit::PART;
+    let mut concerned = others.iter().copied().filter(|_| is_part);
+    let leaking = concerned.find(|it| opinions[*it].pattern.is_some_and(is_growth));
     let step = GroupOpinion {
         pattern: Some(Pattern::WorkerCountStep),
         confidence: sure,
@@ -141,7 +140,10 @@ fn by_step(
         ..GroupOpinion::default()
     };
     let Some(pattern) = leaking.and_then(|it| opinions[it].pattern) else {
-        return Some(step);
+        // What grew beside it, and is not understood yet, may be a leak.
+        let open = others.first().map(|it| &opinions[*it]);
+        let open = open.filter(|it| is_part && it.pattern.is_none());
+        return Some(open.map_or(step, GroupOpinion::like));
     };
     Some(GroupOpinion {
         pattern: Some(Pattern::Mixed),
@@ -176,7 +178,9 @@ fn of_growers(opinions: &[Opinion], growers: &[usize], growth: &[f64]) -> GroupO
         }
     }
     parts.sort_by(|a, b| b.1.total_cmp(&a.1));
-    parts.retain(|it| it.1 >= limit::PART);
+    // However high peaks are, what stays is below them.
+    let grows_most = parts.iter().map(|it| it.0).find(|it| is_growth(*it));
+    parts.retain(|it| it.1 >= limit::PART || Some(it.0) == grows_most);
     let confidence = opinions[growers[0]].confidence;
     let (pattern, parts) = match parts.as_slice() {
         [(pattern, _)] => (Some(*pattern), Vec::new()),

@@ -254,6 +254,40 @@ fn a_step_and_a_leak_are_a_mixture() {
 }
 
 #[test]
+fn a_step_beside_growth_that_is_not_understood_is_undecided() {
+    // It grew, but for a while only: neither a leak nor a cache that has filled.
+    let size = |second: u64| 50 + (second.clamp(60, 100) - 60) + second / 30 % 2 * 4;
+    let old = process(0, 0..120, size);
+    assert_eq!(
+        judge(&findings(vec![process(0, 0..120, size)]))
+            .group
+            .pattern,
+        Pattern::Undecided
+    );
+    let group = judge(&findings(vec![old, process(1, 40..120, |_| 60)])).group;
+    assert_eq!(group.pattern, Pattern::Undecided, "{}", group.summary);
+    assert!(group.record_longer.is_some());
+}
+
+#[test]
+fn peaks_do_not_hide_what_grows_below_them() {
+    let with_peaks = |second: u64| 50 + second / 8 + if second % 20 == 10 { 90 } else { 0 };
+    let verdicts = judge(&findings(vec![
+        process(0, 0..120, with_peaks),
+        process(1, 0..120, |_| 50),
+    ]));
+    let (group, process) = (verdicts.group, &verdicts.processes[0]);
+    assert_eq!(process.pattern, Pattern::Mixed);
+    assert_eq!(group.pattern, Pattern::Mixed, "{}", group.summary);
+    assert!(
+        group
+            .parts
+            .iter()
+            .any(|it| it.0 == Pattern::RetainedGrowth && it.1 < 0.2)
+    );
+}
+
+#[test]
 fn too_little_says_how_much_longer() {
     let verdict = judge(&findings(vec![process(0, 0..5, |_| 50)])).group;
     assert_eq!(verdict.pattern, Pattern::Undecided);
