@@ -14,13 +14,15 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// Divides the budget. What is left is for tracepoints and page faults, which are always on.
+    /// Divides the budget. What is left is for tracepoints and page faults, which are always on,
+    /// and for what no counter shows: breakpoints are written and taken away again, and the target
+    /// has to fetch the pages anew that they were in.
     pub(super) fn of_budget(percent: f64, timing: Timing, sight: Sight) -> Self {
         let budget = percent / 100.0;
         Self {
-            blocks: budget * 0.25,
+            blocks: budget * 0.2,
             pools: budget * 0.1,
-            objects: budget * 0.6,
+            objects: budget * 0.5,
             timing,
             sight,
         }

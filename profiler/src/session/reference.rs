@@ -56,7 +56,9 @@ const CLOSE: f64 = 0.75;
 /// A hit costs about so many times as much as one of a calibration, with its program.
 const WITH_PROGRAM: u32 = 2;
 
-/// Hits cost no more than so many times what the model says.
+/// Hits cost so many times what the model says, until windows tell more …
+const DEAR: f64 = 1.2;
+/// … and no more than so many.
 const DEAREST: f64 = 3.0;
 
 /// By no larger factor do windows differ from what their hits tell.
@@ -225,7 +227,7 @@ impl Reference {
         if self.learnt.modelled > 0.0 {
             (self.learnt.taken / self.learnt.modelled).clamp(1.0, DEAREST)
         } else {
-            1.0
+            DEAR
         }
     }
 
@@ -373,7 +375,7 @@ mod tests {
     #[test]
     fn hits_are_as_dear_as_windows_show() {
         let (mut target, mut reference) = (Target::with_rate(1e6), Reference::default());
-        check(reference.dearness(), 1.0);
+        check(reference.dearness(), DEAR);
         for _ in 0..40 {
             target.window(&mut reference, 2.0);
         }

@@ -27,7 +27,7 @@ use self::{
 const BURST: f64 = 1.0;
 /// Seconds of one busy processor that are there at the start: little, because nobody knows yet
 /// how busy the target is.
-const START: f64 = 1.0;
+const START: f64 = 0.5;
 /// Over so many seconds the cost keeps to the limit, but for a tenth of it.
 const SPAN: f64 = 10.0;
 /// A window takes so many times less than the burst, if it may be long enough then …
