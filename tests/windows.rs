@@ -33,6 +33,22 @@ fn what_is_seen_in_windows_stands_for_what_they_leave_out() {
     }
 }
 
+/// Probes leave a program that makes objects without pause few hundredths of a window. How many is
+/// measured: by what hits cost, it was said to allocate a third of what it does.
+#[test]
+fn a_program_in_crowded_windows_allocates_what_it_counts() {
+    for python in two_builds() {
+        let mut program = Program::start(&python, "parses_without_pause");
+        let heaptide = Heaptide::attach_with(&program, &["--max-overhead", "10"]);
+        let made: u64 = program.ask("work 10");
+        let found = heaptide.stop().report().totals.allocations.estimate;
+        assert!(
+            (made / 2..made * 2).contains(&found),
+            "{python:?}: {found} instead of {made}"
+        );
+    }
+}
+
 const MISSED: &str = "small objects are seen through their pools only: probes missed";
 
 /// The notes of a recording of a program that keeps small objects for so many seconds.

@@ -106,6 +106,7 @@ pub(crate) struct CopySite {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Totals {
     pub(crate) retained: Estimate,
+    pub(crate) allocations: Estimate,
     pub(crate) mapped: u64,
 }
 

@@ -135,18 +135,18 @@ impl Channel {
         };
         self.is_interrupted = false;
         self.opening = Some(opening);
-        let planned = || plan.sites.iter().filter(|it| it.class == self.class);
-        if opening.length.is_some()
-            && probe.has_multi_links()
-            && let (Some(reference), Some(planned)) = (&mut self.reference, planned().next())
-        {
-            match reference.look(probe, (pid, planned), (clock, model)) {
+        if opening.length.is_some() {
+            match self.look_alone(probe, (pid, plan), (clock, model)) {
                 Ok(links) => outcome.closed = links,
                 Err(error) => outcome.errors.push(error),
             }
         }
         let before = clock.now();
-        for planned in planned() {
+        for planned in plan
+            .sites
+            .iter()
+            .filter(|planned| planned.class == self.class)
+        {
             match probe.attach_sites(planned.program, pid, &planned.path(), &planned.sites) {
                 Ok(links) => self.links.append(links),
                 Err(error) => outcome.errors.push(error),
@@ -169,6 +169,22 @@ impl Channel {
         }
         outcome.shifts.push((self.class, Shift::Opened(window)));
         outcome
+    }
+
+    /// Before a window, looks at what rare ones of its probes show alone. Returns their links.
+    fn look_alone(
+        &mut self,
+        probe: &mut Probe,
+        (pid, plan): (Pid, &Plan),
+        means: (Clock, CostModel),
+    ) -> Result<Links, ProbeError> {
+        let planned = plan.sites.iter().find(|it| it.class == self.class);
+        match (&mut self.reference, planned) {
+            (Some(reference), Some(planned)) if probe.has_multi_links() => {
+                reference.look(probe, (pid, planned), means)
+            }
+            _ => Ok(Links::default()),
+        }
     }
 
     /// A window closes, and what was seen in it stands for so many times as much by the throttle.

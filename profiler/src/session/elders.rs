@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The shortest time between two looks at them …
-const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+const SHORTEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// … and the longest, as a part of the time for which they were watched.
 const PAUSES_IN_AGE: u32 = 8;
