@@ -34,6 +34,15 @@ pub(super) struct Channel {
     reference: Option<Reference>,
 }
 
+/// What channels work with.
+#[derive(Clone, Copy)]
+pub(super) struct Means {
+    pub(super) clock: Clock,
+    pub(super) model: CostModel,
+    /// Whether there is time to look at rare probes alone.
+    pub(super) may_look: bool,
+}
+
 /// What came of looking after channels.
 #[derive(Default)]
 pub(super) struct Outcome {
@@ -45,6 +54,8 @@ pub(super) struct Outcome {
     pub(super) errors: Vec<ProbeError>,
     /// For a brief window, until its links are on their way.
     pub(super) urgency: Option<Urgency>,
+    /// Whether rare probes were looked at alone.
+    pub(super) looked: bool,
 }
 
 impl Outcome {
@@ -54,6 +65,7 @@ impl Outcome {
         self.closed.append(other.closed);
         self.errors.append(&mut other.errors);
         self.urgency = self.urgency.take().or(other.urgency);
+        self.looked |= other.looked;
     }
 }
 
@@ -99,7 +111,7 @@ impl Channel {
         probe: &mut Probe,
         target: (Pid, &Plan),
         (now, mut passed): (Duration, Passed),
-        (clock, model): (Clock, CostModel),
+        means: Means,
     ) -> Outcome {
         passed += std::mem::take(&mut self.postponed);
         match self.throttle.observe(now, passed) {
@@ -114,10 +126,10 @@ impl Channel {
                 }
             }
             Order::Keep => match self.opening.filter(|_| self.is_interrupted) {
-                Some(opening) => self.open(probe, target, opening, (clock, model)),
+                Some(opening) => self.open(probe, target, opening, means),
                 None => Outcome::default(),
             },
-            Order::Open(opening) => self.open(probe, target, opening, (clock, model)),
+            Order::Open(opening) => self.open(probe, target, opening, means),
         }
     }
 
@@ -126,7 +138,7 @@ impl Channel {
         probe: &mut Probe,
         (pid, plan): (Pid, &Plan),
         opening: Opening,
-        (clock, model): (Clock, CostModel),
+        means: Means,
     ) -> Outcome {
         let is_brief = opening.length.is_some_and(|length| length <= BRIEF);
         let mut outcome = Outcome {
@@ -136,12 +148,15 @@ impl Channel {
         self.is_interrupted = false;
         self.opening = Some(opening);
         if opening.length.is_some() {
-            match self.look_alone(probe, (pid, plan), (clock, model)) {
-                Ok(links) => outcome.closed = links,
+            match self.look_alone(probe, (pid, plan), means) {
+                Ok(links) => {
+                    outcome.looked = !links.is_empty();
+                    outcome.closed = links;
+                }
                 Err(error) => outcome.errors.push(error),
             }
         }
-        let before = clock.now();
+        let before = means.clock.now();
         for planned in plan
             .sites
             .iter()
@@ -152,7 +167,7 @@ impl Channel {
                 Err(error) => outcome.errors.push(error),
             }
         }
-        let opened = clock.now();
+        let opened = means.clock.now();
         // What is open for good counts from the first event on, and a sample from when all of its
         // probes are in place.
         let (from, until) = match opening.length {
@@ -176,7 +191,7 @@ impl Channel {
         &mut self,
         probe: &mut Probe,
         (pid, plan): (Pid, &Plan),
-        means: (Clock, CostModel),
+        means: Means,
     ) -> Result<Links, ProbeError> {
         let planned = plan.sites.iter().find(|it| it.class == self.class);
         match (&mut self.reference, planned) {

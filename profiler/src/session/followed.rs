@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     causes::Causes,
-    channel::{Channel, Outcome, Shift},
+    channel::{Channel, Means, Outcome, Shift},
     clock::Clock,
     cost::{CostModel, Costs},
     elders::ElderWatch,
@@ -148,13 +148,7 @@ impl Followed {
 
     /// Books what measuring has cost since the last call, and opens or closes probes so that they
     /// stay within their limits.
-    pub(super) fn pay(
-        &mut self,
-        probe: &mut Probe,
-        model: CostModel,
-        now: Duration,
-        clock: Clock,
-    ) -> Outcome {
+    pub(super) fn pay(&mut self, probe: &mut Probe, now: Duration, means: Means) -> Outcome {
         // What a brief window showed has to be taken in before it is booked.
         if self.read_ahead.is_some() && self.is_held_back {
             return Outcome::default();
@@ -165,7 +159,7 @@ impl Followed {
         let Some(reading) = reading.or_else(|| Reading::of(pid, probe, now)) else {
             return Outcome::default();
         };
-        let mut outcome = self.pay_once(probe, model, (reading, clock), &[]);
+        let mut outcome = self.pay_once(probe, (reading, means), &[]);
         if let Some(failure) = failed {
             outcome.closed.append(self.fall_back(failure));
         }
@@ -182,16 +176,16 @@ impl Followed {
         }
         if opened.contains(&SiteClass::Objects) {
             self.gauge.reset();
-            self.self_test.opened(clock.now());
+            self.self_test.opened(means.clock.now());
         }
         // Opening takes a while, in which the target goes on; that is no part of a window.
         if !opened.is_empty()
-            && let Some(reading) = Reading::of(pid, probe, clock.now())
+            && let Some(reading) = Reading::of(pid, probe, means.clock.now())
         {
-            outcome.append(self.pay_once(probe, model, (reading, clock), &opened));
+            outcome.append(self.pay_once(probe, (reading, means), &opened));
         }
         if opened.contains(&SiteClass::Objects) {
-            self.wait_for_brief_window(probe, clock, &mut outcome);
+            self.wait_for_brief_window(probe, means.clock, &mut outcome);
         }
         outcome
     }
@@ -216,8 +210,7 @@ impl Followed {
     fn pay_once(
         &mut self,
         probe: &mut Probe,
-        model: CostModel,
-        (reading, clock): (Reading, Clock),
+        (reading, means): (Reading, Means),
         just_opened: &[SiteClass],
     ) -> Outcome {
         let mut outcome = Outcome::default();
@@ -227,7 +220,7 @@ impl Followed {
         let now = reading.at;
         let dearness = self.objects.dearness();
         let gauge = &mut self.gauge;
-        let (costs, busy) = (self.ledger).book(&reading.counters, (model, dearness), gauge);
+        let (costs, busy) = (self.ledger).book(&reading.counters, (means.model, dearness), gauge);
         let (own, cpu) = self.ledger.time_passed(&reading, costs);
         let target = (self.identity.pid, plan);
         let passed = |cost| Passed {
@@ -257,7 +250,7 @@ impl Followed {
             if just_opened.contains(&channel.class()) {
                 channel.opened(now, passed);
             } else {
-                outcome.append(channel.pay(probe, target, (now, passed), (clock, model)));
+                outcome.append(channel.pay(probe, target, (now, passed), means));
             }
         }
         outcome

@@ -11,7 +11,7 @@ use std::{thread, time::Duration};
 
 use profiler_common::cookie::Place;
 
-use super::{clock::Clock, cost::CostModel};
+use super::{channel::Means, clock::Clock, cost::CostModel};
 use crate::{
     probe::{Links, Probe, ProbeError, Site, SiteProgram},
     source::PlannedSites,
@@ -33,7 +33,7 @@ const HITS: f64 = 300.0;
 
 /// … in no less and no more time than this.
 const SHORTEST: Duration = Duration::from_millis(1);
-const LONGEST: Duration = Duration::from_millis(5);
+const LONGEST: Duration = Duration::from_millis(3);
 
 /// If probes that are opened alone took a larger part of the time, they tell nothing.
 const CROWDED: f64 = 0.5;
@@ -41,6 +41,9 @@ const CROWDED: f64 = 0.5;
 /// So many windows are compared one after the other; after them, each `EVERY`th.
 const FIRST: u32 = 24;
 const EVERY: u32 = 4;
+
+/// Other processes wait meanwhile, so that two looks are at least so long apart.
+const LOOKS_APART: Duration = Duration::from_millis(60);
 
 /// The part of what was learnt that is forgotten with each comparison.
 const FORGOTTEN: f64 = 0.01;
@@ -63,6 +66,30 @@ const DEAREST: f64 = 3.0;
 
 /// By no larger factor do windows differ from what their hits tell.
 const MOST: f64 = 20.0;
+
+/// When rare probes may be looked at alone, in whatever process.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Looks {
+    next: Duration,
+}
+
+impl Looks {
+    /// What channels work with now.
+    pub(super) fn means(self, clock: Clock, model: CostModel) -> Means {
+        Means {
+            clock,
+            model,
+            may_look: clock.now() >= self.next,
+        }
+    }
+
+    /// It is now, and some were looked at, or not.
+    pub(super) fn note(&mut self, looked: bool, now: Duration) {
+        if looked {
+            self.next = now + LOOKS_APART;
+        }
+    }
+}
 
 /// What rare probes tell of one process.
 #[derive(Debug, Default)]
@@ -172,10 +199,18 @@ impl Reference {
         &mut self,
         probe: &mut Probe,
         (pid, planned): (Pid, &PlannedSites),
-        (clock, model): (Clock, CostModel),
+        means: Means,
     ) -> Result<Links, ProbeError> {
         self.settle(probe.lost_records());
+        let Means {
+            clock,
+            model,
+            may_look,
+        } = means;
         self.window.cost = model.hit * WITH_PROGRAM;
+        if !may_look {
+            return Ok(Links::default());
+        }
         self.windows += 1;
         if self.windows > FIRST && !self.windows.is_multiple_of(EVERY) {
             return Ok(Links::default());

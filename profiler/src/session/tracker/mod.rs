@@ -21,6 +21,7 @@ use super::{
     cost::CostModel,
     followed::Followed,
     limits::Limits,
+    reference::Looks,
     threads::ThreadWatch,
     traffic::Sight,
 };
@@ -69,6 +70,7 @@ pub(super) struct Tracker {
     holds_probes: bool,
     return_probes_are_safe: Option<bool>,
     clock: Clock,
+    looks: Looks,
     legacy: Legacy,
 }
 
@@ -118,6 +120,7 @@ impl Tracker {
             holds_probes: false,
             return_probes_are_safe: None,
             clock,
+            looks: Looks::default(),
             legacy: Legacy::default(),
         }
     }
@@ -129,13 +132,16 @@ impl Tracker {
             return;
         };
         followed.let_others_go_first(is_full);
+        let means = self.looks.means(self.clock, self.model);
         let key = followed.key;
         let Outcome {
             shifts,
             closed,
             errors,
             urgency,
-        } = followed.pay(&mut self.probe, self.model, now, self.clock);
+            looked,
+        } = followed.pay(&mut self.probe, now, means);
+        self.looks.note(looked, self.clock.now());
         self.detach_later(closed);
         drop(urgency);
         let Some(followed) = self.followed.get_mut(&pid) else {
