@@ -179,7 +179,7 @@ impl Channel {
             until,
             weight: opening.weight,
         };
-        if let Some(reference) = &mut self.reference {
+        if let (Some(reference), Some(_)) = (&mut self.reference, opening.length) {
             reference.opened(from, until);
         }
         outcome.shifts.push((self.class, Shift::Opened(window)));

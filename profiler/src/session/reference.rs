@@ -305,7 +305,7 @@ impl Reference {
         let mut rare: Vec<(Place, f64)> = (0..)
             .map(Place)
             .zip(self.seen.iter().map(|hits| hits / total))
-            .filter(|(_, share)| (0.0..RARE).contains(share))
+            .filter(|(_, share)| *share > 0.0 && *share < RARE)
             .collect();
         rare.sort_by(|one, other| other.1.total_cmp(&one.1));
         let mut together = 0.0;
