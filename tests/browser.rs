@@ -8,7 +8,7 @@ use std::{
 use profiler::{
     profile::{
         Census, Change, Counters, Facts, Frame, Interval, Lifecycle, LifecycleKind, Metered,
-        ProcessKey, ProcessRecord, SocketCensus, StackId, StackTable, Threads,
+        ProcessKey, ProcessRecord, Remains, SocketCensus, StackId, StackTable,
     },
     recording::Writer,
     units::Pid,
@@ -84,7 +84,7 @@ fn record_serving(folder: &Path, name: &str, scale: u64, accepts: Option<u64>) -
     }
     facts.duration = Duration::from_secs(SECONDS);
     facts.complete = true;
-    writer.finish(&facts, &[], &Threads::default()).unwrap();
+    writer.finish(&facts, &Remains::default()).unwrap();
     path
 }
 

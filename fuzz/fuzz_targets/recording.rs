@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use profiler::{
     profile::{
         Census, Change, Counters, Facts, Frame, Interval, Lifecycle, LifecycleKind, Losses,
-        Metered, ProcessKey, ProcessRecord, StackTable, Threads,
+        Metered, ProcessKey, ProcessRecord, Remains, StackTable,
     },
     recording::{self, Writer},
     units::Pid,
@@ -94,5 +94,5 @@ fn write_good(path: &Path) -> Result<(), recording::RecordingError> {
         };
         writer.append(&interval, std::slice::from_ref(&process), &stacks)?;
     }
-    writer.finish(&facts, &[], &Threads::default())
+    writer.finish(&facts, &Remains::default())
 }

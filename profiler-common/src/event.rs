@@ -42,6 +42,8 @@ pub enum EventKind {
     ObjectTaken = 12,
     /// The same with stack.
     ObjectSampled = 13,
+    /// With stack. The thread was on a processor at one of many moments that come all the same.
+    TimeSampled = 14,
 }
 
 impl EventKind {
@@ -61,10 +63,15 @@ impl EventKind {
             11 => Self::Exited,
             12 => Self::ObjectTaken,
             13 => Self::ObjectSampled,
+            14 => Self::TimeSampled,
             _ => return None,
         })
     }
 }
+
+/// Nanoseconds of a processor between two moments at which the thread on it is asked where it is.
+/// The program knows by it which event it runs for: page faults are sampled far more often.
+pub const CLOCK_PERIOD_NS: u64 = 10_309_278;
 
 /// Not told: the block was not handed out just now, so the count of its pool stays as it is.
 pub const UNCOUNTED: u64 = u64::MAX;

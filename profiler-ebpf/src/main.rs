@@ -30,7 +30,6 @@ use aya_ebpf::{
 };
 
 mod allocator;
-mod fault;
 mod lifecycle;
 mod mapping;
 mod maps;
@@ -38,6 +37,7 @@ mod memory;
 mod objects;
 mod process;
 mod registers;
+mod sample;
 mod scratch;
 mod send;
 mod traffic;
@@ -84,10 +84,10 @@ pub fn data_received(context: TracePointContext) -> u32 {
     0
 }
 
-/// Software perf event `page-faults`.
+/// Software perf events `page-faults` and `cpu-clock`.
 #[perf_event]
-pub fn page_touched(context: PerfEventContext) -> u32 {
-    fault::touched(&context);
+pub fn sample_taken(context: PerfEventContext) -> u32 {
+    sample::taken(&context);
     0
 }
 

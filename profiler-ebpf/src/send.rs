@@ -163,6 +163,10 @@ fn copy(from: *const StackEvent, to: &mut StackEvent) {
 fn finish(event: &mut StackEvent, frame_count: u32, walk_end: WalkEnd) {
     event.frame_count = frame_count;
     event.walk_end = walk_end as u32;
+    // It is a loss only where memory was got, and that runs no Python is nothing to be told.
+    if event.header.kind == EventKind::TimeSampled as u16 {
+        return;
+    }
     match walk_end {
         WalkEnd::Complete | WalkEnd::NoInterpreter => {}
         WalkEnd::Unreadable => count(Loss::StackUnreadable),

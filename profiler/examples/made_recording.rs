@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use profiler::{
     profile::{
         Census, Change, Counters, Facts, Frame, FrameId, Interval, Metered, ProcessKey,
-        ProcessRecord, SizeClass, StackId, StackTable, Survivor, ThreadUse, Threads,
+        ProcessRecord, Remains, SizeClass, StackId, StackTable, Survivor, ThreadUse, Threads,
     },
     recording::Writer,
     units::Pid,
@@ -61,8 +61,12 @@ fn main() -> anyhow::Result<()> {
     }
     facts.duration = Duration::from_secs(SECONDS.into());
     facts.complete = true;
-    let survivors = survivors(&table, &mut chance);
-    writer.finish(&facts, &survivors, &threads(&table, &mut chance))?;
+    let remains = Remains {
+        survivors: survivors(&table, &mut chance),
+        threads: threads(&table, &mut chance),
+        ..Remains::default()
+    };
+    writer.finish(&facts, &remains)?;
     Ok(())
 }
 

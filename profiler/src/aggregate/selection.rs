@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    profile::{Census, Interval, ProcessKey, ProcessRecord, Recorded, Survivor},
+    profile::{Census, Interval, ProcessKey, ProcessRecord, Reckoned, Recorded, Survivor},
     units::Pid,
 };
 
@@ -63,6 +63,11 @@ impl<'a> Part<'a> {
             start,
             end: end.max(start),
         }
+    }
+
+    /// How windows showed what was got, in all of the recording.
+    pub(super) fn reckoned(&self) -> &'a [Reckoned] {
+        &self.recorded.reckoned
     }
 
     /// What is held at the end of what was got in the part, if the part reaches to the end of a

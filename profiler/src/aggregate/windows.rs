@@ -17,9 +17,57 @@ pub struct Window {
 }
 
 impl Window {
-    fn is_sample(&self) -> bool {
+    pub(super) fn is_sample(&self) -> bool {
         self.weight > 1.0
     }
+
+    /// For how long a time it stands.
+    pub(super) fn stands_for(&self) -> Duration {
+        let length = self.until.saturating_sub(self.from);
+        Duration::try_from_secs_f64(length.as_secs_f64() * self.weight).unwrap_or(Duration::MAX)
+    }
+}
+
+/// For how much more than by its weight a window stands, when it closes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Correction {
+    /// So many times as much, all in all.
+    pub times: f64,
+    /// The part of it that is because the window was closed before its time.
+    pub early: f64,
+    /// How many times as much as they left it hits took of the target's time, as far as the model
+    /// of costs tells; zero if nobody looked.
+    pub crowding: f64,
+}
+
+impl Correction {
+    /// Hits that are close together take at most this part of a window, as far as the model tells:
+    /// how much more they take is known of all such windows together.
+    pub const MOST_CROWDED: f64 = 0.75;
+
+    /// So many times as much, without looking closer.
+    pub const fn of(times: f64) -> Self {
+        Self {
+            times,
+            early: 1.0,
+            crowding: 0.0,
+        }
+    }
+}
+
+/// How often some places were come to right before a window of small objects, and in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Comparison {
+    /// When the window opened.
+    pub time: Duration,
+    /// How often in a second, when nothing else was probed.
+    pub alone: f64,
+    /// How often in a second of the window …
+    pub in_window: f64,
+    /// … and how often in all of it.
+    pub hits: u32,
+    /// As in [`Correction`].
+    pub crowding: f64,
 }
 
 /// For what an event stands.
@@ -45,7 +93,7 @@ const REMEMBERED: usize = 8;
 /// The windows of late, in the order of time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Windows {
-    recent: VecDeque<Window>,
+    recent: VecDeque<(Window, Correction)>,
     /// What was rounded off so far: copies are whole, so that what is given back is what was got,
     /// but their sum keeps to the sum of the weights.
     carry: f64,
@@ -59,7 +107,7 @@ pub(super) struct Windows {
 impl Windows {
     /// Probes were opened.
     pub(super) fn open(&mut self, window: Window) {
-        self.recent.push_back(window);
+        self.recent.push_back((window, Correction::of(1.0)));
         self.is_open = true;
         if self.recent.len() > REMEMBERED {
             self.recent.pop_front();
@@ -68,27 +116,35 @@ impl Windows {
 
     /// Probes that may still be open are closed at this time; what was seen in the last window
     /// stands for so many times as much as it was thought to. Returns the events to enter now.
-    pub(super) fn close(&mut self, at: Duration, correction: f64) -> Vec<Event> {
-        if let Some(last) = self.recent.back_mut().filter(|_| self.is_open) {
+    pub(super) fn close(&mut self, at: Duration, correction: Correction) -> Vec<Event> {
+        if let Some((last, corrected)) = self.recent.back_mut().filter(|_| self.is_open) {
             last.until = last.until.min(at);
             if last.is_sample() {
                 // What was seen stands for itself, whatever it would have been without probes.
-                last.weight = 1.0 + (last.weight - 1.0) * correction.max(1.0);
+                last.weight = 1.0 + (last.weight - 1.0) * correction.times.max(1.0);
+                *corrected = correction;
             }
         }
         self.is_open = false;
         std::mem::take(&mut self.held_back)
     }
 
+    /// The window that is open, if it is a sample.
+    pub(super) fn open_sample(&self) -> Option<Window> {
+        let (last, _) = self.recent.back().filter(|_| self.is_open)?;
+        last.is_sample().then_some(*last)
+    }
+
     /// The last window, if it was a sample.
     pub(super) fn last_sample(&self) -> Option<Range<Duration>> {
-        let last = self.recent.back().filter(|window| window.is_sample())?;
+        let (last, _) = (self.recent.back()).filter(|(window, _)| window.is_sample())?;
         Some(last.from..last.until)
     }
 
     /// Holds an event back, if it is not known yet for how much it stands. Says whether it did.
     pub(super) fn hold_back(&mut self, event: &Event) -> bool {
-        let is_open = self.is_open && self.recent.back().is_some_and(Window::is_sample);
+        let is_open =
+            self.is_open && (self.recent.back()).is_some_and(|(window, _)| window.is_sample());
         if is_open {
             self.held_back.push(*event);
         }
@@ -101,9 +157,20 @@ impl Windows {
         if self.recent.is_empty() {
             return Some(1.0);
         }
-        let holds = |window: &&Window| (window.from..window.until).contains(&time);
-        let window = self.recent.iter().rev().find(holds)?;
+        let (window, _) = self.of(time)?;
         Some(window.weight.max(1.0))
+    }
+
+    /// How the window of this time was corrected, if it was a sample.
+    pub(super) fn correction(&self, time: Duration) -> Option<Correction> {
+        let (window, correction) = self.of(time)?;
+        window.is_sample().then_some(*correction)
+    }
+
+    fn of(&self, time: Duration) -> Option<&(Window, Correction)> {
+        let holds =
+            |(window, _): &&(Window, Correction)| (window.from..window.until).contains(&time);
+        self.recent.iter().rev().find(holds)
     }
 
     /// The same in whole events.
@@ -156,9 +223,9 @@ mod tests {
     fn an_event_belongs_to_the_window_of_its_time_however_late_it_comes() {
         let mut windows = Windows::default();
         windows.open(window(0, 1000, 1.0));
-        windows.close(at(100), 9.0);
+        windows.close(at(100), Correction::of(9.0));
         windows.open(window(200, 300, 2.5));
-        windows.close(at(300), 2.0);
+        windows.close(at(300), Correction::of(2.0));
         assert_eq!(windows.share(at(50)), Some(Share::WHOLE));
         assert_eq!(windows.share(at(150)), None);
         assert_eq!(windows.share(at(250)).map(|share| share.copies), Some(4));
@@ -189,7 +256,7 @@ mod tests {
         assert!(!windows.hold_back(&event));
         windows.open(window(200, 300, 5.0));
         assert!(windows.hold_back(&event));
-        assert_eq!(windows.close(at(300), 1.0), [event]);
+        assert_eq!(windows.close(at(300), Correction::of(1.0)), [event]);
         assert!(!windows.hold_back(&event));
     }
 }

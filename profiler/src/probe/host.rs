@@ -1,4 +1,4 @@
-//! Attaches what watches the host: lifecycle, system calls, page faults.
+//! Attaches what watches the host: lifecycle, system calls, page faults, processors' clocks.
 
 use std::{fs, io, path::Path, thread};
 
@@ -9,6 +9,7 @@ use aya::{
     },
     util::online_cpus,
 };
+use profiler_common::event::CLOCK_PERIOD_NS;
 use rustix::{
     mount::{MountFlags, MountPropagationFlags, mount, mount_change},
     thread::{UnshareFlags, unshare_unsafe},
@@ -91,20 +92,35 @@ impl Probe {
 
     /// Attaches the program that samples page faults: one in `period`, on each processor.
     pub fn attach_page_faults(&mut self, period: u64) -> Result<Links, ProbeError> {
+        self.attach_samples(SoftwareEvent::PageFaults, "page faults", period)
+    }
+
+    /// Attaches the program that tells where processes are while they run, about 97 times in each
+    /// second of a processor.
+    pub fn attach_clocks(&mut self) -> Result<Links, ProbeError> {
+        self.attach_samples(SoftwareEvent::CpuClock, "clocks", CLOCK_PERIOD_NS)
+    }
+
+    fn attach_samples(
+        &mut self,
+        event: SoftwareEvent,
+        to: &str,
+        period: u64,
+    ) -> Result<Links, ProbeError> {
         let cpus = online_cpus().map_err(|(_path, source)| ProbeError::NoProcessors { source })?;
         let mut links = Links::default();
-        let name = "page_touched";
+        let name = "sample_taken";
         let program: &mut PerfEvent = self.program(name)?;
         for cpu in cpus {
             let link = program
                 .attach(
-                    PerfEventConfig::Software(SoftwareEvent::PageFaults),
+                    PerfEventConfig::Software(event),
                     PerfEventScope::AllProcessesOneCpu { cpu },
                     SamplePolicy::Period(period),
                     false,
                 )
                 .and_then(|id| program.take_link(id))
-                .map_err(|source| attach_error(name, "page faults", source))?;
+                .map_err(|source| attach_error(name, to, source))?;
             links.push(link);
         }
         Ok(links)

@@ -23,7 +23,7 @@ const OBJECT_VARIABLE: &str = "HEAPTIDE_EBPF_OBJECT";
 /// hits, in some milliseconds of a target that is busy where nobody expected it.
 const RING_WAKE_BYTES: u32 = 1 << 18;
 
-/// The programs of the host: raw tracepoints, tracepoints and the page fault event.
+/// The programs of the host: raw tracepoints, tracepoints and software perf events.
 const HOST_PROGRAMS: [&str; 7] = [
     "process_forked",
     "process_execed",
@@ -31,7 +31,7 @@ const HOST_PROGRAMS: [&str; 7] = [
     "address_space_changed",
     "connection_accepted",
     "data_received",
-    "page_touched",
+    "sample_taken",
 ];
 
 /// What can be chosen when the kernel half is loaded.

@@ -93,6 +93,8 @@ pub enum Happening {
         faults: u64,
         stack: RawStack,
     },
+    /// See [`EventKind::TimeSampled`].
+    TimeSampled { stack: RawStack },
     /// See [`EventKind::Forked`].
     Forked { child: Pid },
     /// See [`EventKind::Execed`].
@@ -157,6 +159,7 @@ pub fn decode(bytes: &[u8]) -> Option<Record> {
             faults: size,
             stack: stack()?,
         },
+        EventKind::TimeSampled => Happening::TimeSampled { stack: stack()? },
         EventKind::Forked => Happening::Forked {
             child: Pid(u32::try_from(address).ok()?),
         },

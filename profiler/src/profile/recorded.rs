@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Interval, StackTable, Survivor, Threads, TrafficChoice};
+use super::{Interval, Reckoned, StackTable, Survivor, Threads, TrafficChoice};
 use crate::units::Pid;
 
 /// Everything that a recording holds, and all that a report is made from.
@@ -18,6 +18,9 @@ pub struct Recorded {
     pub intervals: Vec<Interval>,
     /// What was still held at its end, by when it was got; empty if it was not ended in order.
     pub survivors: Vec<Survivor>,
+    /// How windows showed small objects whose process does one kind of work after the other, in the
+    /// order of process and stack; empty if it was not ended in order.
+    pub reckoned: Vec<Reckoned>,
     /// Which threads were seen at which stacks; empty if nobody asked, or it did not end in order.
     pub threads: Threads,
 }
@@ -31,6 +34,17 @@ impl Recorded {
     pub fn process(&self, key: ProcessKey) -> &ProcessRecord {
         &self.processes[key.0 as usize]
     }
+}
+
+/// What is known only when a recording ends.
+#[derive(Clone, Debug, Default)]
+pub struct Remains {
+    /// As in [`Recorded`].
+    pub survivors: Vec<Survivor>,
+    /// As in [`Recorded`].
+    pub reckoned: Vec<Reckoned>,
+    /// As in [`Recorded`].
+    pub threads: Threads,
 }
 
 /// What holds for the whole recording.

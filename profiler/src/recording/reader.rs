@@ -180,6 +180,9 @@ fn read_from(connection: &Connection, reopen: Reopen<'_>) -> Result<Recorded, Fa
         Ok::<_, Fault>(())
     })?;
     drop(changes);
+    if format >= schema::HAS_RECKONED {
+        recorded.reckoned = tables::reckoned(connection, &recorded)?;
+    }
     recorded.intervals = intervals.fill(connection, format)?;
     if !recorded.facts.complete {
         let last = recorded.intervals.last();
@@ -224,7 +227,7 @@ mod tests {
         super::{Writer, test_data::*},
         *,
     };
-    use crate::profile::Threads;
+    use crate::profile::{Remains, Threads};
 
     /// The bytes of a small finished recording.
     fn recording() -> Vec<u8> {
@@ -236,7 +239,7 @@ mod tests {
                 .append(&interval, &[process(1)], &stacks(100))
                 .unwrap();
         }
-        writer.finish(&facts(), &[], &Threads::default()).unwrap();
+        writer.finish(&facts(), &Remains::default()).unwrap();
         fs::read(&path).unwrap()
     }
 
@@ -412,7 +415,7 @@ mod tests {
             let path = folder.path().join(name);
             Writer::create(&path, false, &facts())
                 .unwrap()
-                .finish(&facts(), &[], &Threads::default())
+                .finish(&facts(), &Remains::default())
                 .unwrap();
             assert_eq!(read(&path).unwrap().facts, facts());
             let connection = connect(immutable(&path), OpenFlags::SQLITE_OPEN_URI).unwrap();

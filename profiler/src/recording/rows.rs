@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use super::checked::{stored, stored_option, stored_time};
 use super::{causes, classes, series};
 use crate::profile::{
-    Census, Change, FrameId, Interval, ProcessRecord, StackId, StackTable, Survivor,
+    Census, Change, FrameId, Interval, ProcessRecord, Reckoned, StackId, StackTable, Survivor,
 };
 
 /// About how many bytes the rows of an interval take in the file.
@@ -101,6 +101,19 @@ pub(super) fn interval(
 }
 
 /// Writes what was still held at the end.
+pub(super) fn reckoned(connection: &Connection, reckoned: &[Reckoned]) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare_cached("INSERT INTO reckoned VALUES (?1, ?2, ?3, ?4)")?;
+    for it in reckoned {
+        insert.execute(params![
+            it.process.0,
+            it.stack.0,
+            stored(it.shown),
+            stored(it.reckoned),
+        ])?;
+    }
+    Ok(())
+}
+
 pub(super) fn survivors(connection: &Connection, survivors: &[Survivor]) -> rusqlite::Result<()> {
     let mut insert =
         connection.prepare_cached("INSERT INTO survivor VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;

@@ -5,7 +5,7 @@ pub(super) const APPLICATION_ID: i64 = 0x6865_6170;
 
 /// The format that this heaptide writes, and the newest that it reads. It reads all before it, too:
 /// in format 1 no object was larger than 512 bytes.
-pub(super) const FORMAT: i64 = 4;
+pub(super) const FORMAT: i64 = 5;
 
 /// The tables by name, each with the statement that creates it: those of the first format.
 ///
@@ -135,6 +135,17 @@ const THREAD_TABLES: [(&str, &str); 2] = [
 /// The format from which on it is known which threads were seen.
 pub(super) const HAS_THREADS: i64 = 4;
 
+/// What the fifth format has besides.
+const RECKONED_TABLES: [(&str, &str); 1] = [(
+    "reckoned",
+    "CREATE TABLE reckoned (process INTEGER NOT NULL, stack INTEGER NOT NULL, \
+     shown_bytes INTEGER NOT NULL, reckoned_bytes INTEGER NOT NULL, \
+     PRIMARY KEY (process, stack)) WITHOUT ROWID",
+)];
+
+/// The format from which on it is known how long each kind of work lasted.
+pub(super) const HAS_RECKONED: i64 = 5;
+
 /// The tables that a file of this format has.
 pub(super) fn tables(format: i64) -> impl Iterator<Item = (&'static str, &'static str)> {
     let second = SECOND_TABLES.into_iter().filter(move |_| format >= 2);
@@ -142,8 +153,12 @@ pub(super) fn tables(format: i64) -> impl Iterator<Item = (&'static str, &'stati
     let series = series.filter(move |_| format >= HAS_SERIES);
     let threads = THREAD_TABLES.into_iter();
     let threads = threads.filter(move |_| format >= HAS_THREADS);
+    let reckoned = RECKONED_TABLES.into_iter();
+    let reckoned = reckoned.filter(move |_| format >= HAS_RECKONED);
     let first = FIRST_TABLES.into_iter();
-    first.chain(second).chain(series).chain(threads)
+    (first.chain(second).chain(series))
+        .chain(threads)
+        .chain(reckoned)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     profile::{
         Census, Counters, Frame, FrameId, Interval, Lifecycle, LifecycleKind, Metered, ProcessKey,
-        ProcessRecord, Recorded, SocketCensus, StackId, StackTable, Survivor,
+        ProcessRecord, Reckoned, Recorded, SocketCensus, StackId, StackTable, Survivor,
     },
     units::Pid,
 };
@@ -135,6 +135,29 @@ pub(super) fn survivors(
         Ok(())
     })?;
     Ok(survivors)
+}
+
+/// Reads what is reckoned; `recorded` has processes and stacks already.
+pub(super) fn reckoned(
+    connection: &Connection,
+    recorded: &Recorded,
+) -> Result<Vec<Reckoned>, Fault> {
+    let mut all = Vec::new();
+    let mut keys = Ascending::default();
+    let sql = "SELECT process, stack, shown_bytes, reckoned_bytes FROM reckoned \
+               ORDER BY process, stack";
+    each_row(connection, "reckoned", sql, |fields| {
+        let it = Reckoned {
+            process: ProcessKey(fields.id(0, recorded.processes.len())?),
+            stack: StackId(fields.id(1, recorded.stacks.stack_count())?),
+            shown: fields.size(2)?,
+            reckoned: fields.size(3)?,
+        };
+        keys.check("reckoned", (it.process, it.stack))?;
+        all.push(it);
+        Ok(())
+    })?;
+    Ok(all)
 }
 
 /// How many stacks there are, with the root; [`stacks`] checks that ids are the numbers below.

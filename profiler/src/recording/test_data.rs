@@ -9,8 +9,8 @@ use crate::{
     profile::{
         AllocatorCensus, ArenaTotals, Census, CgroupCensus, Change, Counters, Facts, Frame,
         Interval, LibcHeap, Lifecycle, LifecycleKind, Losses, Metered, ProcessKey, ProcessRecord,
-        PythonHeap, SharingCensus, SocketCensus, StackId, StackTable, ThreadName, ThreadUse,
-        Threads, TrafficChoice,
+        PythonHeap, Reckoned, SharingCensus, SocketCensus, StackId, StackTable, ThreadName,
+        ThreadUse, Threads, TrafficChoice,
     },
     units::Pid,
 };
@@ -48,6 +48,16 @@ pub(super) fn process(pid: u32) -> ProcessRecord {
         started: Duration::from_millis(3),
         ended: None,
     }
+}
+
+/// Windows have shown too little.
+pub(super) fn reckoned() -> Vec<Reckoned> {
+    vec![Reckoned {
+        process: ProcessKey(0),
+        stack: StackId(1),
+        shown: 300,
+        reckoned: 400,
+    }]
 }
 
 /// Two threads, one of them without a name.

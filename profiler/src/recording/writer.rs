@@ -17,7 +17,7 @@ use super::{
     rows, threads,
     timeline::{Bounds, Timeline},
 };
-use crate::profile::{Facts, Interval, ProcessRecord, StackTable, Survivor, Threads};
+use crate::profile::{Facts, Interval, ProcessRecord, Remains, StackTable};
 
 /// How many pairs of intervals one append may merge: more than one only when a recording holds
 /// much in few intervals.
@@ -159,14 +159,9 @@ impl Writer {
     ///
     /// If that fails, the file still holds all that was appended, and says that it is incomplete.
     /// It says so too if the facts do, because something could not be appended.
-    pub fn finish(
-        mut self,
-        facts: &Facts,
-        survivors: &[Survivor],
-        threads: &Threads,
-    ) -> Result<(), RecordingError> {
+    pub fn finish(mut self, facts: &Facts, remains: &Remains) -> Result<(), RecordingError> {
         let is_plain = self
-            .complete(facts, survivors, threads)
+            .complete(facts, remains)
             .map_err(|source| self.not_written(source))?;
         if is_plain {
             Ok(())
@@ -175,18 +170,14 @@ impl Writer {
         }
     }
 
-    fn complete(
-        &mut self,
-        facts: &Facts,
-        survivors: &[Survivor],
-        threads: &Threads,
-    ) -> rusqlite::Result<bool> {
+    fn complete(&mut self, facts: &Facts, remains: &Remains) -> rusqlite::Result<bool> {
         // First the step that needs most space: should it fail, the facts say so.
         let is_plain = leave_wal(&self.connection)?;
         let transaction = self.connection.transaction()?;
         facts::write(&transaction, facts)?;
-        rows::survivors(&transaction, survivors)?;
-        threads::write(&transaction, threads)?;
+        rows::survivors(&transaction, &remains.survivors)?;
+        rows::reckoned(&transaction, &remains.reckoned)?;
+        threads::write(&transaction, &remains.threads)?;
         transaction.commit()?;
         Ok(is_plain)
     }
@@ -254,11 +245,17 @@ mod tests {
         processes[0].ended = Some(Duration::from_secs(2));
         processes.push(process(4712));
         writer.append(&intervals[1], &processes, &stacks).unwrap();
-        writer.finish(&facts(), &[], &threads()).unwrap();
+        let remains = Remains {
+            reckoned: reckoned(),
+            threads: threads(),
+            ..Remains::default()
+        };
+        writer.finish(&facts(), &remains).unwrap();
         let recorded = read_with_threads(&path).unwrap();
         assert_eq!(recorded.facts, facts());
         assert_eq!(recorded.processes, processes);
         assert_eq!(recorded.intervals, intervals);
+        assert_eq!(recorded.reckoned, reckoned());
         assert_eq!(recorded.threads, threads());
         assert_eq!(recorded.stacks.stack_count(), stacks.stack_count());
         let last = crate::profile::StackId(40);
@@ -277,7 +274,7 @@ mod tests {
             .append(&interval(0, 3, 3), &[process(1)], &stacks(3))
             .unwrap();
         assert!(beside(&path, "-wal").exists());
-        writer.finish(&facts(), &[], &Threads::default()).unwrap();
+        writer.finish(&facts(), &Remains::default()).unwrap();
         let names: Vec<_> = folder.path().read_dir().unwrap().collect();
         assert_eq!(names.len(), 1, "{names:?}");
     }
@@ -292,7 +289,7 @@ mod tests {
         assert!(refused.to_string().contains("a service's.heaptide"));
         assert_eq!(fs::read(&path).unwrap(), b"precious");
         let writer = Writer::create(&path, true, &facts()).unwrap();
-        writer.finish(&facts(), &[], &Threads::default()).unwrap();
+        writer.finish(&facts(), &Remains::default()).unwrap();
         assert_eq!(read(&path).unwrap().facts, facts());
     }
 
@@ -336,7 +333,7 @@ mod tests {
             .unwrap();
         let second = interval(1, 500, 2000);
         writer.append(&second, &processes, &stacks(2000)).unwrap();
-        writer.finish(&facts(), &[], &Threads::default()).unwrap();
+        writer.finish(&facts(), &Remains::default()).unwrap();
         let recorded = read(&path).unwrap();
         assert_eq!(recorded.intervals, [second]);
         assert_eq!(recorded.stacks.stack_count(), 2002);
@@ -357,7 +354,7 @@ mod tests {
             notes: vec!["x".repeat(100_000)],
             ..facts()
         };
-        let failed = writer.finish(&too_large, &[], &Threads::default());
+        let failed = writer.finish(&too_large, &Remains::default());
         assert!(matches!(failed, Err(RecordingError::NotWritten { .. })));
         let recorded = read(&path).unwrap();
         assert!(!recorded.facts.complete);
@@ -373,7 +370,7 @@ mod tests {
             complete: false,
             ..facts()
         };
-        writer.finish(&lacking, &[], &Threads::default()).unwrap();
+        writer.finish(&lacking, &Remains::default()).unwrap();
         assert!(!read(&path).unwrap().facts.complete);
     }
 
@@ -387,7 +384,7 @@ mod tests {
         writer.connection.busy_timeout(Duration::ZERO).unwrap();
         let reader = Connection::open(&path).unwrap();
         reader.execute_batch("BEGIN; SELECT * FROM change").unwrap();
-        let finished = writer.finish(&facts(), &[], &Threads::default());
+        let finished = writer.finish(&facts(), &Remains::default());
         assert!(matches!(finished, Err(RecordingError::StillRead { .. })));
         drop(reader);
         assert!(read(&path).unwrap().facts.complete);
@@ -423,7 +420,7 @@ mod tests {
         for interval in &intervals {
             writer.append(interval, &[process(1)], &stacks(60)).unwrap();
         }
-        writer.finish(&facts(), &[], &Threads::default()).unwrap();
+        writer.finish(&facts(), &Remains::default()).unwrap();
         let Recorded {
             intervals: merged, ..
         } = read(&path).unwrap();
@@ -466,7 +463,7 @@ mod tests {
             let interval = interval(second, changes, stack_count);
             writer.append(&interval, &[process(1)], &stacks).unwrap();
         }
-        writer.finish(&facts(), &[], &Threads::default()).unwrap();
+        writer.finish(&facts(), &Remains::default()).unwrap();
         let size = fs::metadata(&path).unwrap().len();
         println!("{seconds} s, {changes} changes at {stack_count} stacks: {size} bytes");
         f64::from(u32::try_from(size).unwrap()) / 1e6

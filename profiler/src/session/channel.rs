@@ -6,7 +6,7 @@ use profiler_common::cookie::Place;
 
 use super::{clock::Clock, cost::CostModel, reference::Reference, urgency::Urgency};
 use crate::{
-    aggregate::Window,
+    aggregate::{Comparison, Correction, Window},
     probe::{Links, Order, Passed, Probe, ProbeError, Throttle, Timing, Window as Opening},
     source::{Plan, SiteClass},
     units::Pid,
@@ -78,9 +78,11 @@ pub(super) enum Shift {
     Closed {
         /// When.
         at: Duration,
-        /// So many times as much as by the weight of the window stands what they saw.
-        correction: f64,
+        /// For how much more than by the weight of the window stands what they saw.
+        correction: Correction,
     },
+    /// It is known how much slower they made the target in an earlier window.
+    Compared(Comparison),
 }
 
 impl Channel {
@@ -114,6 +116,9 @@ impl Channel {
         means: Means,
     ) -> Outcome {
         passed += std::mem::take(&mut self.postponed);
+        if let Some(reference) = self.reference.as_mut().filter(|_| self.throttle.is_open()) {
+            reference.charge(Some(passed.cost));
+        }
         match self.throttle.observe(now, passed) {
             Order::Close { correction } => {
                 self.is_interrupted = false;
@@ -156,6 +161,8 @@ impl Channel {
                 Err(error) => outcome.errors.push(error),
             }
         }
+        let compared = (self.reference.as_mut()).and_then(Reference::take_comparison);
+        (outcome.shifts).extend(compared.map(|it| (self.class, Shift::Compared(it))));
         let before = means.clock.now();
         for planned in plan
             .sites
@@ -203,11 +210,11 @@ impl Channel {
     }
 
     /// A window closes, and what was seen in it stands for so many times as much by the throttle.
-    fn correct(&mut self, at: Duration, correction: f64) -> f64 {
+    fn correct(&mut self, at: Duration, correction: f64) -> Correction {
         let length = self.opening.and_then(|opening| opening.length);
         match (&mut self.reference, length) {
             (Some(reference), Some(length)) => reference.correct(at, length, correction),
-            _ => correction,
+            _ => Correction::of(correction),
         }
     }
 
@@ -235,6 +242,9 @@ impl Channel {
 
     /// The probes have just been opened; so much has passed meanwhile.
     pub(super) fn opened(&mut self, now: Duration, passed: Passed) {
+        if let Some(reference) = &mut self.reference {
+            reference.charge(None);
+        }
         self.throttle.opened(now, passed);
     }
 

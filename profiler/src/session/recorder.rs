@@ -162,6 +162,9 @@ impl Recorder {
         let mut host = probe.attach_lifecycle()?;
         host.append(probe.attach_syscalls()?);
         host.append(probe.attach_page_faults(PAGE_FAULT_PERIOD)?);
+        if !options.exact {
+            host.append(probe.attach_clocks()?);
+        }
         let sight = traffic::begin(&mut probe, options.traffic, &mut host, &mut facts.notes);
         let clock = Clock::start();
         let mut tracker = Tracker::new(probe, CostModel { hit }, (options, sight), clock);
@@ -329,6 +332,8 @@ impl Recorder {
             self.tracker.look_into_heaps();
             self.keep_up(round);
         }
+        let stacks = self.tracker.translator.stacks();
+        self.tracker.books.tell_phases_apart(now, stacks);
         let mut interval = self.tracker.books.take_interval(self.interval_start, now);
         interval.censuses = self.tracker.census(now, round == Round::Last);
         self.keep_up(round);
@@ -404,11 +409,11 @@ impl Recorder {
         if self.facts.complete {
             self.facts.duration = self.interval_start;
         }
-        let (survivors, threads) = self.tracker.remains(self.interval_start);
+        let remains = self.tracker.remains(self.interval_start);
         self.facts.notes.append(&mut self.tracker.notes);
         self.facts.notes.extend(sampling_notes(&self.tracker));
         let path = self.writer.path().to_path_buf();
-        let incomplete = match self.writer.finish(&self.facts, &survivors, &threads) {
+        let incomplete = match self.writer.finish(&self.facts, &remains) {
             Err(error @ RecordingError::StillRead { .. }) => {
                 observer.warned(&error.to_string());
                 None

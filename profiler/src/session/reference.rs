@@ -13,6 +13,7 @@ use profiler_common::cookie::Place;
 
 use super::{channel::Means, clock::Clock, cost::CostModel};
 use crate::{
+    aggregate::{Comparison, Correction},
     probe::{Links, Probe, ProbeError, Site, SiteProgram},
     source::PlannedSites,
     units::Pid,
@@ -21,12 +22,15 @@ use crate::{
 /// So many hits must have been seen to tell which places are come to rarely.
 const ENOUGH: f64 = 600.0;
 
-/// A place is rare if it has no larger share of the hits …
-const RARE: f64 = 0.05;
-
-/// … and those that are opened alone have no larger share together, and no smaller one.
+/// Those that are opened alone have no larger share of the hits together …
+const WANTED: f64 = 0.015;
+/// … but where there are none that have this together, …
+const ENOUGH_WANTED: f64 = 0.003;
+/// … those of up to this share do, too.
 const MOST_WANTED: f64 = 0.06;
-const LEAST_WANTED: f64 = 0.002;
+
+/// With a smaller share they tell nothing.
+const LEAST_WANTED: f64 = 0.0001;
 
 /// Hits that are wanted each time …
 const HITS: f64 = 300.0;
@@ -38,10 +42,6 @@ const LONGEST: Duration = Duration::from_millis(3);
 /// If probes that are opened alone took a larger part of the time, they tell nothing.
 const CROWDED: f64 = 0.5;
 
-/// So many windows are compared one after the other; after them, each `EVERY`th.
-const FIRST: u32 = 24;
-const EVERY: u32 = 4;
-
 /// Other processes wait meanwhile, so that two looks are at least so long apart.
 const LOOKS_APART: Duration = Duration::from_millis(60);
 
@@ -52,20 +52,13 @@ const FORGOTTEN: f64 = 0.01;
 const KNOWN_WINDOWS: f64 = 5.0;
 const KNOWN_HITS: f64 = 30.0;
 
-/// Hits that are close together take at most this part of a window, as far as their number tells:
-/// how much more they take is known of all such windows together.
-const CLOSE: f64 = 0.75;
-
-/// A hit costs about so many times as much as one of a calibration, with its program.
-const WITH_PROGRAM: u32 = 2;
-
 /// Hits cost so many times what the model says, until windows tell more …
 const DEAR: f64 = 1.2;
 /// … and no more than so many.
 const DEAREST: f64 = 3.0;
 
 /// By no larger factor do windows differ from what their hits tell.
-const MOST: f64 = 20.0;
+const MOST: f64 = 60.0;
 
 /// When rare probes may be looked at alone, in whatever process.
 #[derive(Clone, Copy, Debug, Default)]
@@ -100,7 +93,8 @@ pub(super) struct Reference {
     chosen: Vec<Place>,
     /// The last window.
     window: Window,
-    windows: u32,
+    /// What came of the comparison that was made last.
+    compared: Option<Comparison>,
     /// How many records were lost before it.
     lost: u64,
     learnt: Learnt,
@@ -113,10 +107,9 @@ struct Window {
     alone: Option<f64>,
     from: Duration,
     until: Duration,
-    hits: u32,
-    /// Those of the chosen places.
+    /// Hits of the chosen places.
     chosen_hits: u32,
-    /// What a hit costs, about.
+    /// What hits cost, by the model of costs.
     cost: Duration,
     /// The part of it that hits took, by the model of costs.
     modelled: f64,
@@ -127,10 +120,10 @@ impl Window {
         self.until.saturating_sub(self.from).as_secs_f64()
     }
 
-    /// By how much hits slowed the target down, as far as their number tells, in times.
+    /// By how much hits slowed the target down, as far as the model of costs tells, in times.
     fn crowding(&self) -> f64 {
-        let share = f64::from(self.hits) * self.cost.as_secs_f64() / self.seconds();
-        (1.0 - share.min(CLOSE)).recip() - 1.0
+        let share = self.cost.as_secs_f64() / self.seconds();
+        (1.0 - share.min(Correction::MOST_CROWDED)).recip() - 1.0
     }
 }
 
@@ -184,7 +177,6 @@ impl Reference {
             *hits += 1.0;
         }
         if (self.window.from..self.window.until).contains(&time) {
-            self.window.hits += 1;
             self.window.chosen_hits += u32::from(self.chosen.contains(&place));
         }
     }
@@ -207,12 +199,7 @@ impl Reference {
             model,
             may_look,
         } = means;
-        self.window.cost = model.hit * WITH_PROGRAM;
         if !may_look {
-            return Ok(Links::default());
-        }
-        self.windows += 1;
-        if self.windows > FIRST && !self.windows.is_multiple_of(EVERY) {
             return Ok(Links::default());
         }
         self.choose();
@@ -241,20 +228,32 @@ impl Reference {
         (self.window.from, self.window.until) = (from, until);
     }
 
+    /// The window has just begun, or hits in it have cost so much since the last call.
+    pub(super) fn charge(&mut self, cost: Option<Duration>) {
+        self.window.cost = cost.map_or(Duration::ZERO, |cost| self.window.cost + cost);
+    }
+
     /// The window has closed that was to be so long, after which the throttle says that what was
     /// seen stands for so many times as much. Returns what is nearer to the truth.
-    pub(super) fn correct(&mut self, at: Duration, length: Duration, correction: f64) -> f64 {
+    pub(super) fn correct(&mut self, at: Duration, length: Duration, by_model: f64) -> Correction {
         self.window.until = self.window.until.min(at);
         let seconds = self.window.seconds();
         if seconds <= 0.0 {
-            return correction;
+            return Correction::of(by_model);
         }
         let early = (length.as_secs_f64() / seconds).max(1.0);
-        self.window.modelled = 1.0 - (early / correction).min(1.0);
-        match self.learnt.slowing(self.window.crowding()) {
-            Some(slowing) => early * slowing,
-            None => correction,
+        let crowding = self.window.crowding();
+        self.window.modelled = 1.0 - (early / by_model).min(1.0);
+        Correction {
+            times: (self.learnt.slowing(crowding)).map_or(by_model, |slowing| early * slowing),
+            early,
+            crowding,
         }
+    }
+
+    /// What came of the comparison that was made last.
+    pub(super) fn take_comparison(&mut self) -> Option<Comparison> {
+        self.compared.take()
     }
 
     /// How many times as much hits cost as the model says.
@@ -282,6 +281,13 @@ impl Reference {
             return;
         };
         let in_window = f64::from(window.chosen_hits) / window.seconds();
+        self.compared = Some(Comparison {
+            time: window.from,
+            alone,
+            in_window,
+            hits: window.chosen_hits,
+            crowding: window.crowding(),
+        });
         let learnt = &mut self.learnt;
         learnt.forget();
         learnt.windows += 1.0;
@@ -302,26 +308,38 @@ impl Reference {
         if total < ENOUGH {
             return;
         }
-        let mut rare: Vec<(Place, f64)> = (0..)
+        let shares: Vec<(Place, f64)> = (0..)
             .map(Place)
             .zip(self.seen.iter().map(|hits| hits / total))
-            .filter(|(_, share)| *share > 0.0 && *share < RARE)
+            .filter(|(_, share)| *share > 0.0)
             .collect();
-        rare.sort_by(|one, other| other.1.total_cmp(&one.1));
-        let mut together = 0.0;
-        for (place, share) in rare {
-            if together + share <= MOST_WANTED {
-                together += share;
-                self.chosen.push(place);
-            }
-        }
-        if together < LEAST_WANTED {
-            self.chosen.clear();
+        let [(few, of_few), (more, of_more)] =
+            [WANTED, MOST_WANTED].map(|most| up_to(most, &shares));
+        if of_few >= ENOUGH_WANTED {
+            self.chosen = few;
+        } else if of_more >= LEAST_WANTED {
+            self.chosen = more;
         }
         for hits in &mut self.seen {
             *hits *= 1.0 - FORGOTTEN;
         }
     }
+}
+
+/// Places that have up to this share of the hits together, and what they have.
+fn up_to(most: f64, shares: &[(Place, f64)]) -> (Vec<Place>, f64) {
+    let mut rare: Vec<_> = (shares.iter().copied())
+        .filter(|(_, share)| *share <= most)
+        .collect();
+    rare.sort_by(|one, other| other.1.total_cmp(&one.1));
+    let (mut chosen, mut together) = (Vec::new(), 0.0);
+    for (place, share) in rare {
+        if together + share <= most {
+            together += share;
+            chosen.push(place);
+        }
+    }
+    (chosen, together)
 }
 
 /// How many hits a second there are without what they cost; `None` if they cost too much to tell.
@@ -334,8 +352,8 @@ fn natural_rate(hits: u64, cost: f64, elapsed: f64) -> Option<f64> {
 mod tests {
     use super::*;
 
-    /// What a hit costs by the calibration, and as it is with what follows from it.
-    const CALIBRATED: Duration = Duration::from_micros(1);
+    /// What a hit costs by the model, and as it is with what follows from it.
+    const MODELLED: Duration = Duration::from_micros(2);
     const REAL: f64 = 3.2e-6;
     const LENGTH: Duration = Duration::from_millis(2);
 
@@ -355,7 +373,6 @@ mod tests {
         /// much. Returns the correction.
         fn window(&mut self, reference: &mut Reference, by_model: f64) -> f64 {
             reference.settle(0);
-            reference.window.cost = CALIBRATED * WITH_PROGRAM;
             reference.choose();
             if !reference.chosen.is_empty() {
                 reference.window.alone = Some(self.rate / 25.0);
@@ -369,9 +386,10 @@ mod tests {
                     break;
                 }
                 reference.saw(Place(u16::from(number % 25 == 7)), time);
+                reference.charge(Some(MODELLED));
             }
             self.now += Duration::from_secs(1);
-            reference.correct(end, LENGTH, by_model)
+            reference.correct(end, LENGTH, by_model).times
         }
 
         fn with_rate(rate: f64) -> Self {
@@ -437,7 +455,8 @@ mod tests {
         reference.opened(from, from + LENGTH);
         let found = reference.correct(from + LENGTH / 2, LENGTH, 4.0);
         // What the throttle says has that in it.
-        check(found, 4.0);
+        check(found.times, 4.0);
+        check(found.early, 2.0);
         assert!((reference.window.modelled - 0.5).abs() < 0.01);
     }
 

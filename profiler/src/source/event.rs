@@ -103,6 +103,11 @@ pub enum What {
         /// Where.
         stack: StackId,
     },
+    /// A thread was on a processor at one of many moments that come all the same.
+    TimeSampled {
+        /// Where.
+        stack: StackId,
+    },
 }
 
 impl What {
@@ -116,7 +121,7 @@ impl What {
             | Self::BreakMoved { stack, .. }
             | Self::PagesTouched { stack, .. } => Some(*stack),
             Self::ObjectTaken { stack, .. } => *stack,
-            Self::BlockFreed { .. } | Self::Unmapped { .. } => None,
+            Self::BlockFreed { .. } | Self::Unmapped { .. } | Self::TimeSampled { .. } => None,
         }
     }
 }

@@ -94,6 +94,14 @@ impl Symbolizer {
         stack
     }
 
+    /// The same for a stack at which nothing was got, so that nothing is lost if it cannot be told.
+    pub fn resolve_quietly(&mut self, traced: &Traced, raw: &RawStack) -> StackId {
+        let losses = self.losses.clone();
+        let stack = self.resolve(traced, raw);
+        self.losses = losses;
+        stack
+    }
+
     /// Builds a stack, and says whether all its code objects could be read. If not, the next event
     /// with the same frames may have more luck.
     fn build(&mut self, traced: &Traced, raw: &RawStack) -> (StackId, bool) {

@@ -69,7 +69,10 @@ impl Translator {
     /// recording.
     pub fn translate(&mut self, record: &Record, time: Duration) -> Option<Event> {
         let traced = self.traced.get(&record.pid)?;
-        let what = what(&record.what, |raw| self.symbolizer.resolve(traced, raw))?;
+        let what = what(&record.what, |raw| match record.what {
+            Happening::TimeSampled { .. } => self.symbolizer.resolve_quietly(traced, raw),
+            _ => self.symbolizer.resolve(traced, raw),
+        })?;
         Some(Event {
             process: traced.key,
             time,
@@ -152,6 +155,7 @@ fn what(happening: &Happening, mut stack: impl FnMut(&RawStack) -> StackId) -> O
             copied: None,
             stack: stack(raw),
         },
+        Happening::TimeSampled { stack: raw } => What::TimeSampled { stack: stack(raw) },
         Happening::Forked { .. } | Happening::Execed | Happening::Exited => return None,
     })
 }

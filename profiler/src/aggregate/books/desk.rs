@@ -8,8 +8,10 @@ use super::{
     super::{
         blocks::Block,
         collector::Collector,
+        estimate::as_float,
         mappings::Remapped,
         objects::{Object, millis},
+        phases::Shown,
         pools::pool_meter,
         windows::Share,
     },
@@ -106,6 +108,7 @@ impl Desk<'_> {
                     self.add(stack, Metered::Copied(cause), touched);
                 }
             }
+            What::TimeSampled { stack } => self.book.phases.sampled(event.time, stack),
         }
     }
 
@@ -166,7 +169,12 @@ impl Desk<'_> {
         let weights = (weight, self.draws_objects);
         let block = (address, size);
         let (object, is_followed) = self.book.objects.take(block, stack, weights, time);
-        self.add(stack, object.meter(), object.got());
+        let got = object.got();
+        if let Some(correction) = self.book.object_windows.correction(time) {
+            let shown = Shown::new(as_float(got.bytes_in), correction);
+            self.book.phases.saw(time, stack, shown);
+        }
+        self.add(stack, object.meter(), got);
         if !is_followed {
             self.losses.add(Loss::LiveTableFull, 1);
             self.object_gone(&object);

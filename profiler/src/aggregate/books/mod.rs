@@ -10,12 +10,13 @@ use super::{
     collector::Collector,
     mappings::MappingLedger,
     objects::ObjectBook,
+    phases::Phases,
     pools::PoolBook,
     survivors::SurvivorCensus,
-    windows::{Window, Windows},
+    windows::{Comparison, Correction, Window, Windows},
 };
 use crate::{
-    profile::{Interval, Losses, ProcessKey, Survivor},
+    profile::{Interval, Losses, ProcessKey, Reckoned, StackTable, Survivor},
     python::fates::{Fate, SmallBlock},
     source::{Event, SiteClass, What},
 };
@@ -36,8 +37,10 @@ pub struct Books {
     /// Whether the stacks of only some objects are looked at, by chance.
     draws_objects: bool,
     by_process: HashMap<ProcessKey, Book>,
-    /// What was held by those whose books were closed.
+    /// What was held by those whose books were closed, …
     departed: Vec<Survivor>,
+    /// … and what kind of work they had done when.
+    departed_phases: Vec<(ProcessKey, Phases)>,
     collector: Collector,
     losses: Losses,
 }
@@ -52,6 +55,7 @@ struct Book {
     block_windows: Windows,
     pool_windows: Windows,
     object_windows: Windows,
+    phases: Phases,
     opened: Duration,
     /// For how long all small objects were seen, in windows.
     watched: Duration,
@@ -116,6 +120,7 @@ impl Books {
             draws_objects: true,
             by_process: HashMap::new(),
             departed: Vec::new(),
+            departed_phases: Vec::new(),
             collector: Collector::default(),
             losses: Losses::default(),
         }
@@ -141,6 +146,7 @@ impl Books {
             block_windows: Windows::default(),
             pool_windows: Windows::default(),
             object_windows: Windows::default(),
+            phases: Phases::default(),
             opened: now,
             watched: Duration::ZERO,
         });
@@ -150,6 +156,9 @@ impl Books {
     pub fn open_window(&mut self, process: ProcessKey, class: SiteClass, window: Window) {
         if let Some(book) = self.by_process.get_mut(&process) {
             book.windows(class).open(window);
+            if class == SiteClass::Objects {
+                book.phases.see_all(!window.is_sample());
+            }
         }
     }
 
@@ -160,11 +169,16 @@ impl Books {
         process: ProcessKey,
         class: SiteClass,
         at: Duration,
-        correction: f64,
+        correction: Correction,
     ) {
         let Some(mut desk) = self.desk(process) else {
             return;
         };
+        if class == SiteClass::Objects
+            && let Some(window) = desk.book.object_windows.open_sample()
+        {
+            desk.book.phases.looked(window.from, window.stands_for());
+        }
         for event in desk.book.windows(class).close(at, correction) {
             desk.enter(&event);
         }
@@ -175,14 +189,21 @@ impl Books {
             desk.book.watched = desk.book.watched.saturating_add(length);
             desk.book
                 .objects
-                .watched(window, correction.max(1.0).recip());
+                .watched(window, correction.times.max(1.0).recip());
+        }
+    }
+
+    /// It is known how much slower a process was in a window of small objects.
+    pub fn compare(&mut self, process: ProcessKey, comparison: &Comparison) {
+        if let Some(book) = self.by_process.get_mut(&process) {
+            book.phases.compare(comparison);
         }
     }
 
     /// Takes in what is held back until windows of a process close: it ends, or the recording.
     pub fn settle(&mut self, process: ProcessKey, at: Duration) {
         for class in SiteClass::ALL {
-            self.close_window(process, class, at, 1.0);
+            self.close_window(process, class, at, Correction::of(1.0));
         }
     }
 
@@ -192,6 +213,7 @@ impl Books {
             let mut census = SurvivorCensus::new(SHORTEST_SLICE);
             book.count_survivors(process, now, &mut census);
             self.departed.extend(census.into_survivors());
+            self.departed_phases.push((process, book.phases));
         }
     }
 
@@ -206,6 +228,26 @@ impl Books {
             book.count_survivors(*process, now, &mut census);
         }
         census.into_survivors()
+    }
+
+    /// Finds out what kind of work processes did until now; `stacks` are those of the events.
+    pub fn tell_phases_apart(&mut self, now: Duration, stacks: &StackTable) {
+        for book in self.by_process.values_mut() {
+            book.phases.settle(now, stacks);
+        }
+    }
+
+    /// What processes got, if each kind of work weighs as much as it lasted. Nothing comes to the
+    /// books after this.
+    pub fn reckon(&mut self, stacks: &StackTable) -> Vec<Reckoned> {
+        let departed = std::mem::take(&mut self.departed_phases);
+        let others = (self.by_process.iter_mut())
+            .map(|(process, book)| (*process, std::mem::take(&mut book.phases)));
+        let mut reckoned: Vec<Reckoned> = (departed.into_iter().chain(others))
+            .flat_map(|(process, phases)| phases.reckon(process, stacks))
+            .collect();
+        reckoned.sort_by_key(|it| (it.process, it.stack));
+        reckoned
     }
 
     /// Enters what happened.

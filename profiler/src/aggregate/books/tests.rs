@@ -1,7 +1,10 @@
 //! Small stories of blocks and mappings, as the books tell them.
 
 use super::*;
-use crate::profile::{Counters, Metered, StackId};
+use crate::{
+    aggregate::estimate::as_float,
+    profile::{Counters, Frame, Metered, StackId},
+};
 
 const PROCESS: ProcessKey = ProcessKey(0);
 const STACK: StackId = StackId(7);
@@ -139,13 +142,13 @@ fn a_block_of_a_window_stands_for_others_until_it_is_freed() {
     };
     books.open_window(PROCESS, SiteClass::Blocks, window(0, u64::MAX, 1.0));
     apply_at(&mut books, 10, allocated(0x1000, 600, 0));
-    books.close_window(PROCESS, SiteClass::Blocks, millis(20), 1.0);
+    books.close_window(PROCESS, SiteClass::Blocks, millis(20), Correction::of(1.0));
     books.open_window(PROCESS, SiteClass::Blocks, window(40, 60, 1.5));
     apply_at(&mut books, 30, allocated(0x2000, 700, 0));
     apply_at(&mut books, 50, allocated(0x3000, 800, 0));
     apply_at(&mut books, 55, allocated(0x4000, 900, 0));
     apply_at(&mut books, 70, allocated(0x4000, 900, 0));
-    books.close_window(PROCESS, SiteClass::Blocks, millis(75), 2.0);
+    books.close_window(PROCESS, SiteClass::Blocks, millis(75), Correction::of(2.0));
     let interval = books.take_interval(Duration::ZERO, millis(1000));
     let counted: Vec<_> = (interval.changes.iter())
         .map(|change| {
@@ -168,4 +171,53 @@ fn a_block_of_a_window_stands_for_others_until_it_is_freed() {
         counters(&mut books, Metered::SampledBlock).bytes_out,
         2 * 800
     );
+}
+
+#[test]
+fn what_windows_show_is_reckoned_by_how_much_slower_the_process_was_in_them() {
+    let mut books = books();
+    let millis = Duration::from_millis;
+    let mut stacks = StackTable::default();
+    let frame = stacks.intern_frame(&Frame::pseudo("work"));
+    let stack = stacks.intern([frame]);
+    for number in 0..20 {
+        let start = 100 * number;
+        (0..10).for_each(|step| {
+            apply_at(&mut books, start + 10 * step, What::TimeSampled { stack });
+        });
+        let window = Window {
+            from: millis(start + 50),
+            until: millis(start + 60),
+            weight: 10.0,
+        };
+        books.open_window(PROCESS, SiteClass::Objects, window);
+        let taken = What::ObjectTaken {
+            address: 0x1000,
+            size: 512,
+            stack: Some(stack),
+        };
+        apply_at(&mut books, start + 55, taken);
+        let correction = Correction {
+            times: 2.0,
+            early: 1.0,
+            crowding: 3.0,
+        };
+        books.close_window(PROCESS, SiteClass::Objects, millis(start + 65), correction);
+        let comparison = Comparison {
+            time: millis(start + 50),
+            alone: 700.0,
+            in_window: 100.0,
+            hits: 5,
+            crowding: 3.0,
+        };
+        books.compare(PROCESS, &comparison);
+        books.tell_phases_apart(millis(start + 100), &stacks);
+    }
+    let [reckoned] = books.reckon(&stacks)[..] else {
+        panic!("there is one stack")
+    };
+    assert_eq!((reckoned.process, reckoned.stack), (PROCESS, stack));
+    // It was counted as if it had been slowed down twice, and it was seven times.
+    let times = as_float(reckoned.reckoned) / as_float(reckoned.shown);
+    assert!((3.3..3.6).contains(&times), "{reckoned:?}");
 }

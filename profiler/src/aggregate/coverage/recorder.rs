@@ -11,7 +11,7 @@ use super::{
     random::Random,
 };
 use crate::{
-    aggregate::{Books, Elders, Window, test_data},
+    aggregate::{Books, Correction, Elders, Window, test_data},
     probe::{Busy, Order, Passed, Throttle, Timing},
     profile::{Census, ProcessKey, Recorded, StackId, own_time},
     source::{Event, SiteClass, What},
@@ -315,7 +315,7 @@ impl<'a> Recorder<'a> {
             Order::Close { correction } => {
                 self.probed.end = now + CLOSING;
                 self.books
-                    .close_window(KEY, SiteClass::Objects, at, correction);
+                    .close_window(KEY, SiteClass::Objects, at, Correction::of(correction));
                 self.observe_objects(at);
             }
         }

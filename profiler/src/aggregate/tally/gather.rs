@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     Held, Kept, Tally,
     known::{anchor_all, cap},
+    lasting::Lasting,
 };
 use crate::{
     aggregate::{
@@ -73,6 +74,7 @@ pub(in crate::aggregate) fn tally(
     censuses: &[Vec<&Census>],
 ) -> Vec<Tally> {
     let groups = Groups::new(part);
+    let lasting = Lasting::new(part.reckoned());
     let mut kept = survivors(part, &groups).map(|it| it.into_iter().peekable());
     let changes = changes(part, observations);
     let mut doubts = BTreeMap::<_, Arc<[Doubt]>>::new();
@@ -104,6 +106,10 @@ pub(in crate::aggregate) fn tally(
                 groups: of_process.count(),
                 doubts: doubts_of(process, meter),
                 held: Held::AsSeen,
+                lasting: match meter {
+                    Metered::SampledObject(_) => lasting.of(process, stack),
+                    _ => 1.0,
+                },
                 pool_scale: if meter == Metered::SampledPool {
                     observations[process.0 as usize].pool_scale()
                 } else {

@@ -2,6 +2,7 @@
 
 mod gather;
 mod known;
+mod lasting;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -42,6 +43,9 @@ pub(super) struct Tally {
     /// How far each of them may be wrong.
     doubts: Arc<[Doubt]>,
     held: Held,
+    /// By what to multiply what windows showed to be got, so that each kind of work weighs as much
+    /// as it lasted.
+    lasting: f64,
     /// How many pools one that was seen to open stands for.
     pool_scale: f64,
 }
@@ -118,6 +122,11 @@ impl Tally {
             Aspect::Pieces => (self.counters.count_in, self.kept.count),
             Aspect::KeptBytes => (self.kept.bytes, self.kept.bytes),
         };
+        let got = match aspect {
+            Aspect::KeptBytes => got,
+            // What is held is gone last.
+            _ => rounded(self.lasting * as_float(got)).max(kept),
+        };
         match (&self.held, aspect) {
             (Held::AsSeen, _) | (Held::Capped(_), Aspect::Bytes | Aspect::Pieces) => got,
             // What windows say contradicts what is known of elders: both may be right.
@@ -170,8 +179,10 @@ impl Tally {
     /// What groups of windows showed.
     fn series(&self, aspect: Aspect) -> impl Iterator<Item = (u32, f64)> {
         let got = (self.by_group.iter()).map(move |(group, counters)| match aspect {
-            Aspect::Pieces => (*group, as_float(counters.count_in)),
-            Aspect::Bytes | Aspect::KeptBytes => (*group, as_float(counters.bytes_in)),
+            Aspect::Pieces => (*group, self.lasting * as_float(counters.count_in)),
+            Aspect::Bytes | Aspect::KeptBytes => {
+                (*group, self.lasting * as_float(counters.bytes_in))
+            }
         });
         let factor = self.held.factor();
         let kept =

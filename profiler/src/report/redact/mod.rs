@@ -85,6 +85,7 @@ impl Redactor {
             stacks,
             intervals,
             survivors,
+            reckoned,
             threads,
         } = recorded;
         let stacks = stacks.map_frames(|frame| self.frame(frame));
@@ -97,6 +98,7 @@ impl Redactor {
             // The rest is numbers, and names of heaptide's own.
             intervals: intervals.into_iter().map(|it| self.interval(it)).collect(),
             survivors,
+            reckoned,
             threads: self.threads(threads),
         }
     }

@@ -33,9 +33,7 @@ use crate::{
         identity::Identity,
         memory::Memory,
     },
-    profile::{
-        CgroupCensus, Interval, Lifecycle, LifecycleKind, Losses, ProcessRecord, Survivor, Threads,
-    },
+    profile::{CgroupCensus, Interval, Lifecycle, LifecycleKind, Losses, ProcessRecord, Remains},
     source::{Event, Planner, SiteClass, Translator, What},
     units::Pid,
 };
@@ -132,8 +130,7 @@ impl Tracker {
             return;
         };
         followed.let_others_go_first(is_full);
-        let means = self.looks.means(self.clock, self.model);
-        let key = followed.key;
+        let (means, key) = (self.looks.means(self.clock, self.model), followed.key);
         let Outcome {
             shifts,
             closed,
@@ -151,6 +148,7 @@ impl Tracker {
             tracing::debug!("process {pid}, {class:?}: {shift:?}, by the books of {now:?}");
             match shift {
                 Shift::Opened(window) => self.books.open_window(key, class, window),
+                Shift::Compared(comparison) => self.books.compare(key, &comparison),
                 Shift::Closed { at, correction } => {
                     self.books.close_window(key, class, at, correction);
                     if class == SiteClass::Objects {
@@ -382,9 +380,13 @@ impl Tracker {
         }
     }
 
-    /// What is still held, and which threads were seen.
-    pub(super) fn remains(&mut self, end: Duration) -> (Vec<Survivor>, Threads) {
-        (self.books.survivors(end), self.threads.threads())
+    /// What is known only at the end.
+    pub(super) fn remains(&mut self, end: Duration) -> Remains {
+        Remains {
+            survivors: self.books.survivors(end),
+            reckoned: self.books.reckon(self.translator.stacks()),
+            threads: self.threads.threads(),
+        }
     }
 
     /// How large the processes are.

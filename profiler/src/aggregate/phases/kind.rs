@@ -1,0 +1,146 @@
+//! A kind of work: how long it lasted, and what windows showed of it.
+
+use foldhash::HashMap;
+use profiler_common::event::CLOCK_PERIOD_NS;
+
+use super::SLICE;
+use crate::{
+    aggregate::{
+        estimate::as_float,
+        windows::{Comparison, Correction},
+    },
+    profile::StackId,
+};
+
+/// A kind whose comparisons rest on so many hits is half of itself and half of all kinds.
+const FEW_HITS: f64 = 5.0;
+
+/// By no larger factor does the crowding of windows tell what they miss.
+const SLOWEST: f64 = 100.0;
+
+/// A kind of work.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Kind {
+    pub(super) slices: u64,
+    pub(super) samples: u64,
+    pub(super) windows: Showing,
+    pub(super) compared: Compared,
+}
+
+impl Kind {
+    pub(super) fn append(&mut self, other: Self) {
+        self.slices += other.slices;
+        self.samples += other.samples;
+        self.windows.append(other.windows);
+        self.compared.add(other.compared);
+    }
+
+    /// The part of the crowding of its windows that counts. A process that is idle for some of the
+    /// time and busy all through its windows is slowed down by less: without hits it would have
+    /// been idle in them, too.
+    pub(super) fn busy_part(&self) -> f64 {
+        let most = SLICE.as_secs_f64() * 1e9 / as_float(CLOCK_PERIOD_NS);
+        let busy = as_float(self.samples) / (as_float(self.slices) * most);
+        let (plain, crowded) = (self.windows.shown.values())
+            .fold((0.0, 0.0), |(plain, crowded), shown| {
+                (plain + shown.plain, crowded + shown.crowded)
+            });
+        let busy_in_windows = crowded / (plain + crowded) / Correction::MOST_CROWDED;
+        (busy / busy.max(busy_in_windows)).min(1.0)
+    }
+}
+
+/// What windows of small objects showed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Showing {
+    pub(super) count: u32,
+    /// For how long a time they stand.
+    pub(super) stood: f64,
+    /// By stack.
+    pub(super) shown: HashMap<StackId, Shown>,
+}
+
+impl Showing {
+    pub(super) fn append(&mut self, other: Self) {
+        self.count += other.count;
+        self.stood += other.stood;
+        for (stack, shown) in other.shown {
+            self.shown.entry(stack).or_default().add(shown);
+        }
+    }
+}
+
+/// Bytes that windows showed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::aggregate) struct Shown {
+    /// As they were counted.
+    pub(super) counted: f64,
+    /// As if nothing had slowed the target down in windows.
+    pub(super) plain: f64,
+    /// The same, times the crowding of windows.
+    pub(super) crowded: f64,
+}
+
+impl Shown {
+    /// Bytes as they were counted, in a window that was corrected like that.
+    pub(in crate::aggregate) fn new(counted: f64, correction: Correction) -> Self {
+        let plain = counted * correction.early / correction.times.max(1.0);
+        Self {
+            counted,
+            plain,
+            crowded: plain * correction.crowding,
+        }
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.counted += other.counted;
+        self.plain += other.plain;
+        self.crowded += other.crowded;
+    }
+
+    /// What it really was, if it is known how much hits slow the target down.
+    pub(super) fn natural(self, slowing: Option<f64>) -> f64 {
+        slowing.map_or(self.counted, |slowing| self.plain + slowing * self.crowded)
+    }
+}
+
+/// Sums over comparisons.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Compared {
+    pub(super) hits: f64,
+    pub(super) alone: f64,
+    pub(super) in_window: f64,
+    pub(super) crowded: f64,
+}
+
+impl From<&Comparison> for Compared {
+    fn from(comparison: &Comparison) -> Self {
+        Self {
+            hits: comparison.hits.into(),
+            alone: comparison.alone,
+            in_window: comparison.in_window,
+            crowded: comparison.in_window * comparison.crowding,
+        }
+    }
+}
+
+impl Compared {
+    pub(super) fn add(&mut self, other: Self) {
+        self.hits += other.hits;
+        self.alone += other.alone;
+        self.in_window += other.in_window;
+        self.crowded += other.crowded;
+    }
+
+    /// By how many times their crowding windows slow the target down.
+    pub(super) fn slowing(&self) -> Option<f64> {
+        let slowing = (self.alone - self.in_window).max(0.0) / self.crowded;
+        slowing.is_finite().then(|| slowing.min(SLOWEST))
+    }
+
+    /// The same, if little is known, drawn to what is known of all.
+    pub(super) fn slowing_near(&self, all: Option<f64>) -> Option<f64> {
+        let (all, own) = (all?, self.slowing().or(all)?);
+        Some((own * self.hits + all * FEW_HITS) / (self.hits + FEW_HITS))
+    }
+}

@@ -1,0 +1,235 @@
+//! What kind of work one process does when, so that windows stand for the time in which the same
+//! was done.
+//!
+//! Windows come at random moments, so of a kind of work that is done for a tenth of the time they
+//! show a tenth, give or take. But which kind is done is known at all times, from samples of where
+//! the process is while it runs. So the windows of each kind can be made to weigh as much as it
+//! lasted (post-stratification).
+
+mod kind;
+mod kinds;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use foldhash::HashMap;
+
+pub(super) use self::kind::Shown;
+use self::{
+    kind::{Compared, Kind, Showing},
+    kinds::{Kinds, ratio},
+};
+use super::windows::Comparison;
+use crate::profile::{Frame, ProcessKey, Reckoned, StackId, StackTable};
+
+/// Time is divided into slices that are so long, each of which counts for one kind of work.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// After so many more, all of what belongs to a slice has come.
+const SETTLED: u64 = 5;
+
+/// Samples that are wanted to tell the kind; if there are fewer in a slice, those of up to so many
+/// neighbours on either side are looked at, too.
+const WANTED: usize = 4;
+const NEIGHBOURS: usize = 3;
+
+/// The kind is the innermost function that so large a part of the samples is in.
+const MOST: f64 = 0.75;
+
+/// Comparisons of windows come so many slices late at most.
+const REMEMBERED: usize = 1000;
+
+/// What kind of work one process does when.
+#[derive(Debug, Default)]
+pub(super) struct Phases {
+    /// The slices that are not settled yet, without gaps.
+    recent: VecDeque<Slice>,
+    /// The number of the first of them.
+    first: u64,
+    /// Whether all objects are seen now, so that windows stand for nothing.
+    sees_all: bool,
+    /// Stacks of functions, which are the kinds.
+    functions: StackTable,
+    /// The kinds of stacks of frames.
+    kinds_of: HashMap<StackId, StackId>,
+    /// The functions that the last slices were in, for their neighbours.
+    settled: VecDeque<Vec<StackId>>,
+    kinds: Kinds,
+    /// The kinds of the slices that were settled of late, the last one first.
+    lately: VecDeque<StackId>,
+}
+
+/// A piece of time.
+#[derive(Clone, Debug, Default)]
+struct Slice {
+    sees_all: bool,
+    samples: Vec<StackId>,
+    windows: Showing,
+    compared: Compared,
+}
+
+impl Phases {
+    /// The process was seen at a stack while it ran.
+    pub(super) fn sampled(&mut self, time: Duration, stack: StackId) {
+        if let Some(slice) = self.slice(time) {
+            slice.samples.push(stack);
+        }
+    }
+
+    /// From now on all objects are seen, or windows show samples.
+    pub(super) fn see_all(&mut self, sees_all: bool) {
+        self.sees_all = sees_all;
+    }
+
+    /// A window has closed that stands for so long a time.
+    pub(super) fn looked(&mut self, time: Duration, stands_for: Duration) {
+        if let Some(slice) = self.slice(time) {
+            slice.windows.count += 1;
+            slice.windows.stood += stands_for.as_secs_f64();
+        }
+    }
+
+    /// A window showed an object.
+    pub(super) fn saw(&mut self, time: Duration, stack: StackId, shown: Shown) {
+        if let Some(slice) = self.slice(time) {
+            slice.windows.shown.entry(stack).or_default().add(shown);
+        }
+    }
+
+    /// It is known how much slower the process was in a window.
+    pub(super) fn compare(&mut self, comparison: &Comparison) {
+        let compared = Compared::from(comparison);
+        let number = number_of(comparison.time);
+        if let Some(ago) = self.first.checked_sub(number + 1) {
+            let place = usize::try_from(ago).unwrap_or(usize::MAX);
+            if let Some(kind) = self.lately.get(place) {
+                self.kinds.compare(*kind, compared);
+            }
+        } else if let Some(slice) = self.slice(comparison.time) {
+            slice.compared.add(compared);
+        }
+    }
+
+    /// The slice of a time, unless it is settled. The first one is that of the first call.
+    fn slice(&mut self, time: Duration) -> Option<&mut Slice> {
+        let number = number_of(time);
+        if self.recent.is_empty() && self.lately.is_empty() {
+            self.first = number;
+        }
+        let place = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        if self.recent.len() <= place {
+            let empty = Slice {
+                sees_all: self.sees_all,
+                ..Slice::default()
+            };
+            self.recent.resize(place + 1, empty);
+        }
+        self.recent.get_mut(place)
+    }
+
+    /// Finds out of which kind the slices are that are over.
+    pub(super) fn settle(&mut self, now: Duration, stacks: &StackTable) {
+        if !self.lately.is_empty() || !self.recent.is_empty() {
+            // Also if nothing happened in them.
+            let _current: Option<&mut Slice> = self.slice(now);
+        }
+        self.settle_before(number_of(now).saturating_sub(SETTLED), stacks);
+    }
+
+    fn settle_before(&mut self, end: u64, stacks: &StackTable) {
+        while self.first < end
+            && let Some(slice) = self.recent.pop_front()
+        {
+            self.first += 1;
+            let samples: Vec<StackId> = (slice.samples.iter())
+                .map(|stack| self.functions_of(*stack, stacks))
+                .collect();
+            self.settled.push_back(samples);
+            if self.settled.len() > NEIGHBOURS + 1 {
+                self.settled.pop_front();
+            }
+            let kind = self.kind(stacks);
+            if !slice.sees_all {
+                let counted = Kind {
+                    slices: 1,
+                    samples: slice.samples.len() as u64,
+                    windows: slice.windows,
+                    compared: slice.compared,
+                };
+                self.kinds.count(kind, counted);
+            }
+            self.lately.push_front(kind);
+            self.lately.truncate(REMEMBERED);
+        }
+    }
+
+    /// The kind of the slice that was settled last.
+    fn kind(&mut self, stacks: &StackTable) -> StackId {
+        let mut samples = self.settled.back().cloned().unwrap_or_default();
+        for distance in 1..=NEIGHBOURS {
+            if samples.len() >= WANTED {
+                break;
+            }
+            if let Some(place) = self.settled.len().checked_sub(distance + 1) {
+                samples.extend(&self.settled[place]);
+            }
+            let later = (self.recent.get(distance - 1)).map(|slice| slice.samples.clone());
+            for stack in later.into_iter().flatten() {
+                samples.push(self.functions_of(stack, stacks));
+            }
+        }
+        common(&samples, &self.functions)
+    }
+
+    /// The functions of a stack.
+    fn functions_of(&mut self, stack: StackId, stacks: &StackTable) -> StackId {
+        if let Some(kind) = self.kinds_of.get(&stack) {
+            return *kind;
+        }
+        let Some((frame, caller)) = stacks.innermost(stack) else {
+            return StackId::ROOT;
+        };
+        let caller = self.functions_of(caller, stacks);
+        let function = Frame {
+            line: 0,
+            ..stacks.frame(frame).clone()
+        };
+        let function = self.functions.intern_frame(&function);
+        let kind = self.functions.intern_call(caller, function);
+        self.kinds_of.insert(stack, kind);
+        kind
+    }
+
+    /// What each stack got: see [`Kinds::reckon`].
+    pub(super) fn reckon(mut self, process: ProcessKey, stacks: &StackTable) -> Vec<Reckoned> {
+        self.settle_before(u64::MAX, stacks);
+        self.kinds.reckon(process, &self.functions)
+    }
+}
+
+/// The innermost function that most samples are in, with its callers.
+fn common(samples: &[StackId], functions: &StackTable) -> StackId {
+    let mut inside = BTreeMap::<StackId, u64>::new();
+    for sample in samples {
+        let mut stack = *sample;
+        while let Some((_, caller)) = functions.innermost(stack) {
+            *inside.entry(stack).or_default() += 1;
+            stack = caller;
+        }
+    }
+    let most = inside.into_iter().filter(|(_, times)| {
+        let all = u64::try_from(samples.len()).unwrap_or(u64::MAX);
+        ratio(*times, all) >= MOST
+    });
+    // Callers have smaller numbers, and no two functions beside each other have that many.
+    most.map(|(stack, _)| stack).max().unwrap_or(StackId::ROOT)
+}
+
+fn number_of(time: Duration) -> u64 {
+    let number = time.as_millis() / SLICE.as_millis();
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
