@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use profiler::{
     profile::{
         Census, Change, Counters, Facts, Frame, Interval, Lifecycle, LifecycleKind, Losses,
-        Metered, ProcessKey, ProcessRecord, Remains, StackTable,
+        Metered, ProcessKey, ProcessRecord, Reckoned, Remains, StackTable,
     },
     recording::{self, Writer},
     units::Pid,
@@ -94,5 +94,14 @@ fn write_good(path: &Path) -> Result<(), recording::RecordingError> {
         };
         writer.append(&interval, std::slice::from_ref(&process), &stacks)?;
     }
-    writer.finish(&facts, &Remains::default())
+    let remains = Remains {
+        reckoned: vec![Reckoned {
+            process: ProcessKey(0),
+            stack,
+            shown: 300,
+            reckoned: 400,
+        }],
+        ..Remains::default()
+    };
+    writer.finish(&facts, &remains)
 }

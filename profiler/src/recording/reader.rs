@@ -239,7 +239,7 @@ mod tests {
                 .append(&interval, &[process(1)], &stacks(100))
                 .unwrap();
         }
-        writer.finish(&facts(), &Remains::default()).unwrap();
+        writer.finish(&facts(), &remains()).unwrap();
         fs::read(&path).unwrap()
     }
 
@@ -346,6 +346,9 @@ mod tests {
     fn dangling_ids_are_damage() {
         check_damaged("UPDATE OR REPLACE change SET stack = 9999", "table change");
         check_damaged("UPDATE OR REPLACE change SET process = 1", "table change");
+        check_damaged("UPDATE reckoned SET stack = 9999", "table reckoned");
+        check_damaged("UPDATE reckoned SET process = 1", "table reckoned");
+        check_damaged("UPDATE reckoned SET shown_bytes = -1", "shown_bytes");
         check_damaged("DELETE FROM interval WHERE id = 3", "interval");
         check_damaged("UPDATE stack SET caller = id", "caller");
         check_damaged("UPDATE stack SET frame = 4000 WHERE id = 2", "frame");

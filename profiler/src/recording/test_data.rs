@@ -9,8 +9,8 @@ use crate::{
     profile::{
         AllocatorCensus, ArenaTotals, Census, CgroupCensus, Change, Counters, Facts, Frame,
         Interval, LibcHeap, Lifecycle, LifecycleKind, Losses, Metered, ProcessKey, ProcessRecord,
-        PythonHeap, Reckoned, SharingCensus, SocketCensus, StackId, StackTable, ThreadName,
-        ThreadUse, Threads, TrafficChoice,
+        PythonHeap, Reckoned, Remains, SharingCensus, SocketCensus, StackId, StackTable,
+        ThreadName, ThreadUse, Threads, TrafficChoice,
     },
     units::Pid,
 };
@@ -50,18 +50,22 @@ pub(super) fn process(pid: u32) -> ProcessRecord {
     }
 }
 
-/// Windows have shown too little.
-pub(super) fn reckoned() -> Vec<Reckoned> {
-    vec![Reckoned {
-        process: ProcessKey(0),
-        stack: StackId(1),
-        shown: 300,
-        reckoned: 400,
-    }]
+/// Windows have shown too little, and threads were seen.
+pub(super) fn remains() -> Remains {
+    Remains {
+        reckoned: vec![Reckoned {
+            process: ProcessKey(0),
+            stack: StackId(1),
+            shown: 300,
+            reckoned: 400,
+        }],
+        threads: threads(),
+        ..Remains::default()
+    }
 }
 
 /// Two threads, one of them without a name.
-pub(super) fn threads() -> Threads {
+fn threads() -> Threads {
     let process = ProcessKey(0);
     let seen = |stack, tid, seen| ThreadUse {
         process,

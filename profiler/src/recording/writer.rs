@@ -245,18 +245,13 @@ mod tests {
         processes[0].ended = Some(Duration::from_secs(2));
         processes.push(process(4712));
         writer.append(&intervals[1], &processes, &stacks).unwrap();
-        let remains = Remains {
-            reckoned: reckoned(),
-            threads: threads(),
-            ..Remains::default()
-        };
-        writer.finish(&facts(), &remains).unwrap();
+        writer.finish(&facts(), &remains()).unwrap();
         let recorded = read_with_threads(&path).unwrap();
         assert_eq!(recorded.facts, facts());
         assert_eq!(recorded.processes, processes);
         assert_eq!(recorded.intervals, intervals);
-        assert_eq!(recorded.reckoned, reckoned());
-        assert_eq!(recorded.threads, threads());
+        assert_eq!(recorded.reckoned, remains().reckoned);
+        assert_eq!(recorded.threads, remains().threads);
         assert_eq!(recorded.stacks.stack_count(), stacks.stack_count());
         let last = crate::profile::StackId(40);
         let frame = |table: &StackTable| {

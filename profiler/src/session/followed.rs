@@ -222,6 +222,12 @@ impl Followed {
         let gauge = &mut self.gauge;
         let (costs, busy) = (self.ledger).book(&reading.counters, (means.model, dearness), gauge);
         let (own, cpu) = self.ledger.time_passed(&reading, costs);
+        let breakpoints = if just_opened.contains(&SiteClass::Objects) {
+            self.objects.breakpoints()
+        } else {
+            Duration::ZERO
+        };
+        self.ledger.cost += breakpoints;
         let target = (self.identity.pid, plan);
         let passed = |cost| Passed {
             own,
@@ -231,7 +237,7 @@ impl Followed {
             busy: Busy::default(),
         };
         let of_objects = Passed {
-            besides: costs.besides,
+            besides: costs.besides + breakpoints,
             busy,
             ..passed(costs.objects + costs.counted)
         };

@@ -108,7 +108,10 @@ impl Desk<'_> {
                     self.add(stack, Metered::Copied(cause), touched);
                 }
             }
-            What::TimeSampled { stack } => self.book.phases.sampled(event.time, stack),
+            What::TimeSampled { stack } => {
+                let is_in_window = self.book.object_windows.correction(event.time).is_some();
+                self.book.phases.sampled(event.time, stack, is_in_window);
+            }
         }
     }
 

@@ -1,9 +1,10 @@
 //! A kind of work: how long it lasted, and what windows showed of it.
 
+use std::time::Duration;
+
 use foldhash::HashMap;
 use profiler_common::event::CLOCK_PERIOD_NS;
 
-use super::SLICE;
 use crate::{
     aggregate::{
         estimate::as_float,
@@ -22,7 +23,9 @@ const SLOWEST: f64 = 100.0;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Kind {
     pub(super) slices: u64,
+    /// How often it was seen at work while there was no window, and how long that was.
     pub(super) samples: u64,
+    pub(super) undisturbed: Duration,
     pub(super) windows: Showing,
     pub(super) compared: Compared,
 }
@@ -31,6 +34,7 @@ impl Kind {
     pub(super) fn append(&mut self, other: Self) {
         self.slices += other.slices;
         self.samples += other.samples;
+        self.undisturbed += other.undisturbed;
         self.windows.append(other.windows);
         self.compared.add(other.compared);
     }
@@ -39,8 +43,8 @@ impl Kind {
     /// time and busy all through its windows is slowed down by less: without hits it would have
     /// been idle in them, too.
     pub(super) fn busy_part(&self) -> f64 {
-        let most = SLICE.as_secs_f64() * 1e9 / as_float(CLOCK_PERIOD_NS);
-        let busy = as_float(self.samples) / (as_float(self.slices) * most);
+        let period = Duration::from_nanos(CLOCK_PERIOD_NS).as_secs_f64();
+        let busy = as_float(self.samples) * period / self.undisturbed.as_secs_f64();
         let (plain, crowded) = (self.windows.shown.values())
             .fold((0.0, 0.0), |(plain, crowded), shown| {
                 (plain + shown.plain, crowded + shown.crowded)

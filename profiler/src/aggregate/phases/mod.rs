@@ -23,7 +23,7 @@ use self::{
     kind::{Compared, Kind, Showing},
     kinds::{Kinds, ratio},
 };
-use super::windows::Comparison;
+use super::windows::{Comparison, Window};
 use crate::profile::{Frame, ProcessKey, Reckoned, StackId, StackTable};
 
 /// Time is divided into slices that are so long, each of which counts for one kind of work.
@@ -68,15 +68,20 @@ pub(super) struct Phases {
 struct Slice {
     sees_all: bool,
     samples: Vec<StackId>,
+    /// How many of them are of times without a window …
+    undisturbed: u64,
+    /// … and for how long there was one.
+    watched: Duration,
     windows: Showing,
     compared: Compared,
 }
 
 impl Phases {
-    /// The process was seen at a stack while it ran.
-    pub(super) fn sampled(&mut self, time: Duration, stack: StackId) {
+    /// The process was seen at a stack while it ran, in a window or not.
+    pub(super) fn sampled(&mut self, time: Duration, stack: StackId, is_in_window: bool) {
         if let Some(slice) = self.slice(time) {
             slice.samples.push(stack);
+            slice.undisturbed += u64::from(!is_in_window);
         }
     }
 
@@ -85,11 +90,12 @@ impl Phases {
         self.sees_all = sees_all;
     }
 
-    /// A window has closed that stands for so long a time.
-    pub(super) fn looked(&mut self, time: Duration, stands_for: Duration) {
-        if let Some(slice) = self.slice(time) {
+    /// A window has closed at this time.
+    pub(super) fn looked(&mut self, window: Window, at: Duration) {
+        if let Some(slice) = self.slice(window.from) {
+            slice.watched += window.until.min(at).saturating_sub(window.from);
             slice.windows.count += 1;
-            slice.windows.stood += stands_for.as_secs_f64();
+            slice.windows.stood += window.stands_for().as_secs_f64();
         }
     }
 
@@ -156,7 +162,8 @@ impl Phases {
             if !slice.sees_all {
                 let counted = Kind {
                     slices: 1,
-                    samples: slice.samples.len() as u64,
+                    samples: slice.undisturbed,
+                    undisturbed: SLICE.saturating_sub(slice.watched),
                     windows: slice.windows,
                     compared: slice.compared,
                 };

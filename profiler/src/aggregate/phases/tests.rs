@@ -30,18 +30,28 @@ impl Seen {
         self.stacks.intern(frames)
     }
 
-    /// It does something for so many hundredths of a second, and in each `every`th a window of
-    /// a millisecond comes, which stands for a tenth of a second and shows 100 bytes.
+    /// It does something for so many hundredths of a second, and in each `every`th a window
+    /// comes that shows 100 bytes.
     fn works(&mut self, functions: &[&str], steps: u32, every: u32) {
         let stack = self.stack(functions);
         for step in 0..steps {
-            self.phases.sampled(self.now, stack);
+            self.phases.sampled(self.now, stack, false);
             if every > 0 && step % every == every / 2 {
-                self.phases.looked(self.now, 10 * STEP);
+                self.looks(self.now);
                 self.phases.saw(self.now, stack, HUNDRED);
             }
             self.now += STEP;
         }
+    }
+
+    /// A window of a millisecond, which stands for a tenth of a second.
+    fn looks(&mut self, from: Duration) {
+        let window = Window {
+            from,
+            until: from + STEP / 10,
+            weight: 100.0,
+        };
+        self.phases.looked(window, window.until);
     }
 
     fn reckoned(mut self, functions: &[&str]) -> Option<f64> {
@@ -113,7 +123,7 @@ fn a_process_that_mostly_sleeps_shows_by_few_samples_what_it_does() {
         }
         let other = seen.stack(&["main", "other"]);
         let ago = seen.now.saturating_sub(20 * STEP);
-        seen.phases.looked(ago, 10 * STEP);
+        seen.looks(ago);
         seen.phases.saw(ago, other, HUNDRED);
     }
     let other = seen.reckoned(&["main", "other"]).unwrap();
