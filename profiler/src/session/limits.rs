@@ -14,15 +14,14 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// Divides the budget. What is left is for tracepoints and page faults, which are always on,
-    /// and for what no counter shows: breakpoints are written and taken away again, and the target
-    /// has to fetch the pages anew that they were in.
+    /// Divides the budget. What is left is for tracepoints, page faults and clocks, which are always
+    /// on.
     pub(super) fn of_budget(percent: f64, timing: Timing, sight: Sight) -> Self {
         let budget = percent / 100.0;
         Self {
             blocks: budget * 0.2,
             pools: budget * 0.1,
-            objects: budget * 0.5,
+            objects: budget * 0.65,
             timing,
             sight,
         }
