@@ -64,7 +64,7 @@ def seeded_sites(heaptide, python, run, meanwhile):
 
 
 def unequal_phases(heaptide, python, _run):
-    truth, found = record(heaptide, [python, FOLDER / "unequal_phases.py", str(SECONDS / 2)])
+    truth, found = record(heaptide, [python, FOLDER / "unequal_phases.py", str(SECONDS)])
     truth = json.loads(truth)
     errors = []
     for name, size in truth.items():

@@ -14,8 +14,8 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// Divides the budget. What is left is for tracepoints, page faults and clocks, which are always
-    /// on.
+    /// Divides the budget. What is left is for tracepoints, page faults and clocks, which are
+    /// always on.
     pub(super) fn of_budget(percent: f64, timing: Timing, sight: Sight) -> Self {
         let budget = percent / 100.0;
         Self {
