@@ -7,7 +7,7 @@ use super::{
     super::{Metric, test_data::*, weigh},
     *,
 };
-use crate::profile::{Counters, Metered};
+use crate::profile::{Counters, Metered, Reckoned, SizeClass};
 
 fn all(recorded: &Recorded) -> Findings {
     findings(recorded, &Selection::default())
@@ -312,4 +312,35 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn what_windows_showed_too_little_of_counts_for_more_where_it_is_allocated() {
+    let mut recorded = recorded(10);
+    let [more, same] = ["more", "same"].map(|name| stack(&mut recorded, &[name]));
+    let small = Metered::SampledObject(SizeClass::of(64));
+    for second in 0..10 {
+        for stack in [more, same] {
+            change(&mut recorded, second, stack, small, counters(10_000, 9_000));
+            let larger = counters(5_000, 5_000);
+            change(&mut recorded, second, stack, Metered::Block, larger);
+        }
+    }
+    recorded.reckoned = vec![Reckoned {
+        process: ProcessKey(0),
+        stack: more,
+        shown: 100,
+        reckoned: 300,
+    }];
+    let findings = all(&recorded);
+    let of = |name: &str| {
+        let site = findings.sites.iter().find(|it| it.function == name);
+        let site = site.unwrap();
+        [site.allocated, site.allocations, site.retained].map(|it| it.estimate)
+    };
+    assert_eq!(of("more"), [3 * 100_000 + 50_000, 3 * 100 + 50, 10_000]);
+    assert_eq!(of("same"), [100_000 + 50_000, 100 + 50, 10_000]);
+    assert!(findings.sites.iter().all(|site| {
+        (site.allocated.low..=site.allocated.high).contains(&site.allocated.estimate)
+    }));
 }
