@@ -187,6 +187,7 @@ read, answers = os.pipe()
 child = os.fork()
 if child == 0:
     os.close(write)
+    os.write(answers, b"x")  # what it takes to run is copied
     os.read(orders, 1)
     for place in range(0, SIZE, 4 * PAGE):
         kept[place] = 2
@@ -195,6 +196,7 @@ if child == 0:
     os.write(answers, b"x")
     os.read(orders, 1)
     os._exit(0)
+os.read(read, 1)
 print(child, flush=True)
 for line in sys.stdin:
     os.write(write, b"x")

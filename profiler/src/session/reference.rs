@@ -93,10 +93,10 @@ pub(super) struct Reference {
     chosen: Vec<Place>,
     /// The last window.
     window: Window,
-    /// What came of the comparison that was made last.
-    compared: Option<Comparison>,
     /// How many records were lost before it.
     lost: u64,
+    /// What came of the comparison that was made last.
+    compared: Option<Comparison>,
     learnt: Learnt,
 }
 
