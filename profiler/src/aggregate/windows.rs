@@ -38,6 +38,8 @@ pub struct Correction {
     /// How many times as much as they left it hits took of the target's time, as far as the model
     /// of costs tells; zero if nobody looked.
     pub crowding: f64,
+    /// The part of the window in which one hit came right after the other.
+    pub busy: f64,
 }
 
 impl Correction {
@@ -51,6 +53,7 @@ impl Correction {
             times,
             early: 1.0,
             crowding: 0.0,
+            busy: 0.0,
         }
     }
 }

@@ -40,18 +40,32 @@ pub fn calibrate(
         return Ok((DEFAULT_COST, Links::default()));
     };
     let bare = quickest_round();
-    let pid = Pid(std::process::id());
-    let links = probe.attach_sites(
-        SiteProgram::Calibration,
-        pid,
-        &PathBuf::from("/proc/self/exe"),
-        &[Site {
-            file_offset,
-            cookie: 0,
-        }],
-    )?;
+    probe.own_site = Some(Site {
+        file_offset,
+        cookie: 0,
+    });
+    let links = probe.attach_to_itself()?;
     let cost = quickest_round().saturating_sub(bare) / HITS;
     Ok((cost, links))
+}
+
+impl Probe {
+    /// Attaches a program that does nothing to heaptide itself, if there is a place for it.
+    fn attach_to_itself(&mut self) -> Result<Links, ProbeError> {
+        let pid = Pid(std::process::id());
+        let path = PathBuf::from("/proc/self/exe");
+        let sites = self.own_site.as_slice().to_vec();
+        self.attach_sites(SiteProgram::Calibration, pid, &path, &sites)
+    }
+
+    /// Waits until breakpoints can be written without delay. The kernel stops forks meanwhile: for
+    /// the first one in a while it waits until all processors know (`dup_mmap_sem`), which takes
+    /// about 5 to 15 ms, but hardly at all for those that follow within some milliseconds. The
+    /// links that are returned are good for nothing else.
+    pub fn make_ready(&mut self) -> Links {
+        // Without it, the next ones wait.
+        self.attach_to_itself().unwrap_or_default()
+    }
 }
 
 /// What is assumed where heaptide cannot find its own code: the middle of what virtual machines

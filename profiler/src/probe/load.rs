@@ -10,7 +10,10 @@ use aya::{
 use aya_log::EbpfLogger;
 use profiler_common::config::{KernelLayout, ProcessConfig, ThreadSlot};
 
-use super::{ProbeError, kernel, links::SiteProgram};
+use super::{
+    ProbeError, kernel,
+    links::{Site, SiteProgram},
+};
 use crate::profile::Losses;
 
 /// The object that was built from the sources of the kernel half.
@@ -58,6 +61,8 @@ pub struct Probe {
     diagnostics: Option<EbpfLogger<&'static dyn log::Log>>,
     /// The losses that were handed on already.
     pub(super) known_losses: Losses,
+    /// A place in heaptide itself that can be probed, if there is one.
+    pub(super) own_site: Option<Site>,
 }
 
 impl Probe {
@@ -83,6 +88,7 @@ impl Probe {
                 None
             },
             known_losses: Losses::default(),
+            own_site: None,
             ebpf,
         })
     }

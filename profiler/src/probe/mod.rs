@@ -24,4 +24,4 @@ pub use load::{LoadOptions, Probe};
 pub use maps::{ProcessCounters, Runs};
 pub use record::{HandedOut, Happening, RawStack, Record, decode};
 pub use seccomp::{TRIAL_VERB, return_probes_are_safe, run_trial};
-pub use throttle::{Busy, Order, Passed, Throttle, Timing, UNLIMITED, Window};
+pub use throttle::{Busy, Order, Passed, Random, Throttle, Timing, UNLIMITED, Window};

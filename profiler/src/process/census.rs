@@ -87,6 +87,11 @@ pub fn processor_time(pid: Pid) -> Option<Duration> {
     ))
 }
 
+/// On which processor a thread of a process ran last; `None` if it is gone.
+pub fn processor_of(pid: Pid, tid: u32) -> Option<usize> {
+    Stat::read_thread(pid, tid).ok()?.processor
+}
+
 /// The file that sums up all mappings; nothing where the kernel has none or does not show it.
 fn read_rollup(pid: Pid) -> Result<Vec<u8>, ProcessError> {
     match proc_file::read(pid, "smaps_rollup", "the sizes of the mappings") {

@@ -22,11 +22,22 @@ pub(super) struct Stat {
     /// Processor time, in ticks of the kernel's clock.
     ticks: u64,
     pub(super) threads: u32,
+    /// On which it ran last.
+    pub(super) processor: Option<usize>,
 }
 
 impl Stat {
     pub(super) fn read(pid: Pid) -> Result<Self, ProcessError> {
-        let bytes = proc_file::read(pid, "stat", WHAT)?;
+        Self::read_file(pid, "stat")
+    }
+
+    /// The same of one thread of the process.
+    pub(super) fn read_thread(pid: Pid, tid: u32) -> Result<Self, ProcessError> {
+        Self::read_file(pid, &format!("task/{tid}/stat"))
+    }
+
+    fn read_file(pid: Pid, name: &str) -> Result<Self, ProcessError> {
+        let bytes = proc_file::read(pid, name, WHAT)?;
         Self::parse(&bytes).ok_or_else(|| ProcessError::Unreadable {
             pid,
             what: WHAT,
@@ -52,6 +63,7 @@ impl Stat {
             flags: number(9)?,
             ticks: number(14)?.saturating_add(number(15)?),
             threads: field(20)?.parse().ok()?,
+            processor: field(39).and_then(|number| number.parse().ok()),
         })
     }
 
@@ -79,7 +91,7 @@ mod tests {
     use super::*;
 
     const KTHREADD: &[u8] = b"2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 25 0 0 \
-        18446744073709551615 0 0 0 0 0 0 0 2147483647 0 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n";
+        18446744073709551615 0 0 0 0 0 0 0 2147483647 0 1 0 0 0 3 0 0 0 0 0 0 0 0 0 0 0 0 0\n";
 
     #[test]
     fn a_name_may_hold_parentheses_spaces_and_line_ends() {
@@ -95,7 +107,9 @@ mod tests {
 
     #[test]
     fn threads_of_the_kernel_carry_a_flag() {
-        assert!(Stat::parse(KTHREADD).unwrap().is_kernel_thread());
+        let stat = Stat::parse(KTHREADD).unwrap();
+        assert!(stat.is_kernel_thread());
+        assert_eq!(stat.processor, Some(3));
     }
 
     #[test]

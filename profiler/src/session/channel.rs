@@ -8,6 +8,7 @@ use super::{clock::Clock, cost::CostModel, reference::Reference, urgency::Urgenc
 use crate::{
     aggregate::{Comparison, Correction, Window},
     probe::{Links, Order, Passed, Probe, ProbeError, Throttle, Timing, Window as Opening},
+    process::census::processor_of,
     source::{Plan, SiteClass},
     units::Pid,
 };
@@ -17,13 +18,13 @@ const MANY_HITS: f64 = 0.9;
 
 /// No probes are left open that briefly: whoever waits that long cannot do anything else meanwhile,
 /// but takes them away on time, and not when the next look happens to come.
-const BRIEF: Duration = Duration::from_millis(3);
+const BRIEF: Duration = Duration::from_millis(5);
 
 /// To write the breakpoints of a window and take them away costs the target so many times as much
 /// as the quickest opening took, besides what they cost when they are hit: each interrupts its
 /// processor, and pages of its code are gone for a moment. By what programs lost more than their
 /// hits cost, with 258 places and openings of 9 ms.
-const BREAKPOINTS: f64 = 1.3;
+const BREAKPOINTS: f64 = 2.0;
 
 /// No breakpoint takes longer to write: who takes longer had to wait for a processor. Measured at
 /// 35 µs.
@@ -44,6 +45,8 @@ pub(super) struct Channel {
     quickest: Option<Duration>,
     /// What rare ones of its probes tell, if they are hit very often.
     reference: Option<Reference>,
+    /// The thread that hit one of these last.
+    thread: Option<u32>,
 }
 
 /// What channels work with.
@@ -64,7 +67,7 @@ pub(super) struct Outcome {
     pub(super) closed: Links,
     /// What could not be attached.
     pub(super) errors: Vec<ProbeError>,
-    /// For a brief window, until its links are on their way.
+    /// Until links are on their way.
     pub(super) urgency: Option<Urgency>,
     /// Whether rare probes were looked at alone.
     pub(super) looked: bool,
@@ -109,6 +112,7 @@ impl Channel {
             postponed: Passed::default(),
             quickest: None,
             reference: None,
+            thread: None,
         }
     }
 
@@ -130,7 +134,7 @@ impl Channel {
     ) -> Outcome {
         passed += std::mem::take(&mut self.postponed);
         if let Some(reference) = self.reference.as_mut().filter(|_| self.throttle.is_open()) {
-            reference.charge(Some(passed.cost));
+            reference.charge(passed);
         }
         match self.throttle.observe(now, passed) {
             Order::Close { correction } => {
@@ -140,6 +144,7 @@ impl Channel {
                 Outcome {
                     shifts: vec![(self.class, Shift::Closed { at, correction })],
                     closed: std::mem::take(&mut self.links),
+                    urgency: self.is_quick(probe).then(|| self.urgency(target.0)),
                     ..Outcome::default()
                 }
             }
@@ -158,18 +163,18 @@ impl Channel {
         opening: Opening,
         means: Means,
     ) -> Outcome {
-        let is_brief = opening.length.is_some_and(|length| length <= BRIEF);
-        let mut outcome = Outcome {
-            urgency: is_brief.then(Urgency::begin),
-            ..Outcome::default()
-        };
+        let mut outcome = Outcome::default();
+        if opening.length.is_some() && self.is_quick(probe) {
+            outcome.closed = probe.make_ready();
+            outcome.urgency = Some(self.urgency(pid));
+        }
         self.is_interrupted = false;
         self.opening = Some(opening);
         if opening.length.is_some() {
             match self.look_alone(probe, (pid, plan), means) {
                 Ok(links) => {
                     outcome.looked = !links.is_empty();
-                    outcome.closed = links;
+                    outcome.closed.append(links);
                 }
                 Err(error) => outcome.errors.push(error),
             }
@@ -211,6 +216,17 @@ impl Channel {
         outcome
     }
 
+    /// For as long as probes of windows are written or taken away: where the target runs.
+    fn urgency(&self, pid: Pid) -> Urgency {
+        let thread = self.thread.unwrap_or(pid.0);
+        Urgency::begin_on(processor_of(pid, thread))
+    }
+
+    /// Whether its probes are written and taken away so often that it has to be quick, and can be.
+    fn is_quick(&self, probe: &Probe) -> bool {
+        self.has_many_hits() && probe.has_multi_links()
+    }
+
     /// Before a window, looks at what rare ones of its probes show alone. Returns their links.
     fn look_alone(
         &mut self,
@@ -236,8 +252,9 @@ impl Channel {
         }
     }
 
-    /// One of its probes was hit.
-    pub(super) fn saw(&mut self, place: Place, time: Duration) {
+    /// A thread hit one of its probes.
+    pub(super) fn saw(&mut self, thread: u32, place: Place, time: Duration) {
+        self.thread = Some(thread);
         if let Some(reference) = &mut self.reference {
             reference.saw(place, time);
         }
@@ -266,7 +283,7 @@ impl Channel {
     /// The probes have just been opened; so much has passed meanwhile.
     pub(super) fn opened(&mut self, now: Duration, passed: Passed) {
         if let Some(reference) = &mut self.reference {
-            reference.charge(None);
+            reference.began();
         }
         self.throttle.opened(now, passed);
     }
@@ -367,7 +384,7 @@ pub(super) const fn timing(has_multi_links: bool) -> Timing {
     if has_multi_links {
         Timing {
             closing: 0.002,
-            briefest: 0.001,
+            briefest: 0.0005,
         }
     } else {
         Timing {

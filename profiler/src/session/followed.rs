@@ -204,7 +204,10 @@ impl Followed {
         let end = clock.now();
         self.self_test.closed(end);
         self.read_ahead = Reading::of(self.identity.pid, probe, end);
-        outcome.closed.append(self.objects.take_links_of_window());
+        // First those that are hit.
+        let mut links = self.objects.take_links_of_window();
+        links.append(std::mem::take(&mut outcome.closed));
+        outcome.closed = links;
     }
 
     fn pay_once(
@@ -295,7 +298,7 @@ impl Followed {
         }
         self.gauge
             .hit(record.tid, record.time_ns, object.stack.is_some());
-        self.objects.saw(object.place, time);
+        self.objects.saw(record.tid, object.place, time);
     }
 
     /// Whether to wait with probes that are hit very often, since more has come already than could

@@ -5,6 +5,8 @@
 
 use std::marker::PhantomData;
 
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
 /// The lowest priority that goes before all ordinary threads.
 const PRIORITY: i32 = 1;
 
@@ -13,6 +15,8 @@ const PRIORITY: i32 = 1;
 #[derive(Debug)]
 pub(super) struct Urgency {
     is_raised: bool,
+    /// The processors that the thread may run on otherwise.
+    home: Option<CpuSet>,
     /// It is about the thread that made it.
     _thread: PhantomData<*const ()>,
 }
@@ -22,13 +26,35 @@ impl Urgency {
     pub(super) fn begin() -> Self {
         Self {
             is_raised: policy() == libc::SCHED_OTHER && set(libc::SCHED_FIFO, PRIORITY),
+            home: None,
             _thread: PhantomData,
         }
+    }
+
+    /// The same on one processor, in place of whoever runs there, unless that would have to wait.
+    ///
+    /// To write a breakpoint takes 35 µs while the target runs on another processor, which has to
+    /// be told of it each time, and 3 µs where the target has just run.
+    pub(super) fn begin_on(processor: Option<usize>) -> Self {
+        let mut urgency = Self::begin();
+        if let Some(processor) = processor.filter(|it| *it < CpuSet::MAX_CPU)
+            && policy() == libc::SCHED_FIFO
+        {
+            let mut there = CpuSet::new();
+            there.set(processor);
+            let home = sched_getaffinity(None).ok();
+            urgency.home = home.filter(|_| sched_setaffinity(None, &there).is_ok());
+        }
+        urgency
     }
 }
 
 impl Drop for Urgency {
     fn drop(&mut self) {
+        if let Some(home) = &self.home {
+            // Where that is forbidden meanwhile, one processor has to do.
+            let _moved: rustix::io::Result<()> = sched_setaffinity(None, home);
+        }
         if self.is_raised {
             set(libc::SCHED_OTHER, 0);
         }
@@ -52,6 +78,8 @@ fn set(policy: i32, priority: i32) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use rustix::thread::sched_getcpu;
+
     use super::*;
 
     #[test]
@@ -64,5 +92,21 @@ mod tests {
         assert_eq!(policy(), expected, "an inner guard ends nothing");
         drop(outer);
         assert_eq!(policy(), before);
+    }
+
+    #[test]
+    fn it_runs_where_it_is_told_and_returns() {
+        let home = sched_getaffinity(None).unwrap();
+        let last = (0..CpuSet::MAX_CPU).rfind(|it| home.is_set(*it)).unwrap();
+        let urgency = Urgency::begin_on(Some(last));
+        if policy() == libc::SCHED_FIFO {
+            assert_eq!(sched_getcpu(), last);
+            assert_eq!(sched_getaffinity(None).unwrap().count(), 1);
+        }
+        drop(urgency);
+        assert_eq!(sched_getaffinity(None).unwrap(), home);
+        drop(Urgency::begin_on(Some(CpuSet::MAX_CPU)));
+        drop(Urgency::begin_on(None));
+        assert_eq!(sched_getaffinity(None).unwrap(), home);
     }
 }

@@ -177,7 +177,7 @@ impl Books {
         if class == SiteClass::Objects
             && let Some(window) = desk.book.object_windows.open_sample()
         {
-            desk.book.phases.looked(window, at);
+            desk.book.phases.looked(window, at, correction);
         }
         for event in desk.book.windows(class).close(at, correction) {
             desk.enter(&event);

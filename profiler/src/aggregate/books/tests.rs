@@ -201,6 +201,7 @@ fn what_windows_show_is_reckoned_by_how_much_slower_the_process_was_in_them() {
             times: 2.0,
             early: 1.0,
             crowding: 3.0,
+            busy: 1.0,
         };
         books.close_window(PROCESS, SiteClass::Objects, millis(start + 65), correction);
         let comparison = Comparison {

@@ -30,10 +30,10 @@ const TURN: u64 = 20_000;
 const TICK: u64 = 4000;
 
 /// Probes are really gone so long after they were told to.
-const CLOSING: u64 = 1000;
+const CLOSING: u64 = 200;
 
 /// A look comes late by up to so much.
-const LATE: f64 = 1000.0;
+const LATE: f64 = 200.0;
 
 /// Hits of a thread that come so soon after one another tell that it was busy in between.
 const CLOSE: u64 = 2000;
@@ -43,7 +43,7 @@ const LIMIT: f64 = 0.04;
 
 const TIMING: Timing = Timing {
     closing: 0.002,
-    briefest: 0.001,
+    briefest: 0.0005,
 };
 
 /// How busy a program that waits for work is kept by the work that its lines get on average.

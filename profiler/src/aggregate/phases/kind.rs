@@ -13,7 +13,8 @@ use crate::{
     profile::StackId,
 };
 
-/// A kind whose comparisons rest on so many hits is half of itself and half of all kinds.
+/// A kind whose comparisons rest on so many hits is half of itself and half of all kinds, if it has
+/// no pauses.
 const FEW_HITS: f64 = 5.0;
 
 /// By no larger factor does the crowding of windows tell what they miss.
@@ -25,7 +26,7 @@ pub(super) struct Kind {
     pub(super) slices: u64,
     /// How often it was seen at work while there was no window, and how long that was.
     pub(super) samples: u64,
-    pub(super) undisturbed: Duration,
+    pub(super) undisturbed: f64,
     pub(super) windows: Showing,
     pub(super) compared: Compared,
 }
@@ -44,13 +45,21 @@ impl Kind {
     /// been idle in them, too.
     pub(super) fn busy_part(&self) -> f64 {
         let period = Duration::from_nanos(CLOCK_PERIOD_NS).as_secs_f64();
-        let busy = as_float(self.samples) * period / self.undisturbed.as_secs_f64();
-        let (plain, crowded) = (self.windows.shown.values())
-            .fold((0.0, 0.0), |(plain, crowded), shown| {
-                (plain + shown.plain, crowded + shown.crowded)
-            });
-        let busy_in_windows = crowded / (plain + crowded) / Correction::MOST_CROWDED;
+        let busy = as_float(self.samples) * period / self.undisturbed;
+        let busy_in_windows = self.windows.busy / self.windows.lasted;
         (busy / busy.max(busy_in_windows)).min(1.0)
+    }
+
+    /// By how many times their crowding its windows slow it down, if it is known of all kinds.
+    ///
+    /// A kind that pauses is drawn to all kinds more: it comes to some places right after pauses
+    /// only, and too often in a window that is shorter than it makes the work between two of them.
+    pub(super) fn slowing(&self, all: Option<f64>) -> Option<f64> {
+        let busy = self.busy_part();
+        let (all, own) = (all?, self.compared.slowing().or(all)?);
+        let known = self.compared.hits * busy * busy;
+        let slowing = (own * known + all * FEW_HITS) / (known + FEW_HITS);
+        Some(slowing * busy)
     }
 }
 
@@ -60,6 +69,10 @@ pub(super) struct Showing {
     pub(super) count: u32,
     /// For how long a time they stand.
     pub(super) stood: f64,
+    /// How many seconds they lasted, …
+    pub(super) lasted: f64,
+    /// … and in how many of these one hit came right after the other.
+    pub(super) busy: f64,
     /// By stack.
     pub(super) shown: HashMap<StackId, Shown>,
 }
@@ -68,6 +81,8 @@ impl Showing {
     pub(super) fn append(&mut self, other: Self) {
         self.count += other.count;
         self.stood += other.stood;
+        self.lasted += other.lasted;
+        self.busy += other.busy;
         for (stack, shown) in other.shown {
             self.shown.entry(stack).or_default().add(shown);
         }
@@ -140,11 +155,5 @@ impl Compared {
     pub(super) fn slowing(&self) -> Option<f64> {
         let slowing = (self.alone - self.in_window).max(0.0) / self.crowded;
         slowing.is_finite().then(|| slowing.min(SLOWEST))
-    }
-
-    /// The same, if little is known, drawn to what is known of all.
-    pub(super) fn slowing_near(&self, all: Option<f64>) -> Option<f64> {
-        let (all, own) = (all?, self.slowing().or(all)?);
-        Some((own * self.hits + all * FEW_HITS) / (self.hits + FEW_HITS))
     }
 }

@@ -68,8 +68,7 @@ impl Kinds {
         for kind in self.all.values() {
             let part = ratio(kind.slices, lasted);
             let weight = part * stood / kind.windows.stood;
-            let slowing = kind.compared.slowing_near(slowing);
-            let slowing = slowing.map(|slowing| slowing * kind.busy_part());
+            let slowing = kind.slowing(slowing);
             for (stack, of_stack) in &kind.windows.shown {
                 let (shown, reckoned) = sums.entry(*stack).or_default();
                 *shown += of_stack.counted;

@@ -23,7 +23,7 @@ use self::{
     kind::{Compared, Kind, Showing},
     kinds::{Kinds, ratio},
 };
-use super::windows::{Comparison, Window};
+use super::windows::{Comparison, Correction, Window};
 use crate::profile::{Frame, ProcessKey, Reckoned, StackId, StackTable};
 
 /// Time is divided into slices that are so long, each of which counts for one kind of work.
@@ -68,10 +68,8 @@ pub(super) struct Phases {
 struct Slice {
     sees_all: bool,
     samples: Vec<StackId>,
-    /// How many of them are of times without a window …
+    /// How many of them are of times without a window.
     undisturbed: u64,
-    /// … and for how long there was one.
-    watched: Duration,
     windows: Showing,
     compared: Compared,
 }
@@ -91,10 +89,12 @@ impl Phases {
     }
 
     /// A window has closed at this time.
-    pub(super) fn looked(&mut self, window: Window, at: Duration) {
+    pub(super) fn looked(&mut self, window: Window, at: Duration, correction: Correction) {
         if let Some(slice) = self.slice(window.from) {
-            slice.watched += window.until.min(at).saturating_sub(window.from);
+            let lasted = window.until.min(at).saturating_sub(window.from);
             slice.windows.count += 1;
+            slice.windows.lasted += lasted.as_secs_f64();
+            slice.windows.busy += lasted.as_secs_f64() * correction.busy;
             slice.windows.stood += window.stands_for().as_secs_f64();
         }
     }
@@ -163,7 +163,7 @@ impl Phases {
                 let counted = Kind {
                     slices: 1,
                     samples: slice.undisturbed,
-                    undisturbed: SLICE.saturating_sub(slice.watched),
+                    undisturbed: (SLICE.as_secs_f64() - slice.windows.lasted).max(0.0),
                     windows: slice.windows,
                     compared: slice.compared,
                 };

@@ -37,21 +37,26 @@ impl Seen {
         for step in 0..steps {
             self.phases.sampled(self.now, stack, false);
             if every > 0 && step % every == every / 2 {
-                self.looks(self.now);
+                self.looks(self.now, 1.0);
                 self.phases.saw(self.now, stack, HUNDRED);
             }
             self.now += STEP;
         }
     }
 
-    /// A window of a millisecond, which stands for a tenth of a second.
-    fn looks(&mut self, from: Duration) {
+    /// A window of a millisecond, which stands for a tenth of a second, and in which it is busy for
+    /// a part of the time.
+    fn looks(&mut self, from: Duration, busy: f64) {
         let window = Window {
             from,
             until: from + STEP / 10,
             weight: 100.0,
         };
-        self.phases.looked(window, window.until);
+        let correction = Correction {
+            busy,
+            ..Correction::of(2.0)
+        };
+        self.phases.looked(window, window.until, correction);
     }
 
     fn reckoned(mut self, functions: &[&str]) -> Option<f64> {
@@ -123,7 +128,7 @@ fn a_process_that_mostly_sleeps_shows_by_few_samples_what_it_does() {
         }
         let other = seen.stack(&["main", "other"]);
         let ago = seen.now.saturating_sub(20 * STEP);
-        seen.looks(ago);
+        seen.looks(ago, 1.0);
         seen.phases.saw(ago, other, HUNDRED);
     }
     let other = seen.reckoned(&["main", "other"]).unwrap();
@@ -152,6 +157,35 @@ fn each_kind_of_work_is_slowed_down_in_its_own_way() {
     // What is counted was taken to be slowed down twice.
     let other = seen.reckoned(&["main", "other"]).unwrap();
     assert!((4.4..4.51).contains(&other), "{other}");
+}
+
+#[test]
+fn what_pauses_is_slowed_down_by_less() {
+    let mut seen = Seen::default();
+    let comparison = |time, alone, hits| Comparison {
+        time,
+        alone,
+        in_window: 1000.0,
+        hits,
+        crowding: 2.0,
+    };
+    for _ in 0..40 {
+        seen.phases.compare(&comparison(seen.now, 9000.0, 400));
+        seen.works(&["main", "one"], 50, 10);
+        // It comes to rare places at the ends of its pauses, in windows almost as often as alone.
+        seen.phases.compare(&comparison(seen.now, 1100.0, 1));
+        let other = seen.stack(&["main", "other"]);
+        for _ in 0..5 {
+            seen.looks(seen.now, 0.8);
+            seen.phases.saw(seen.now, other, HUNDRED);
+            seen.works(&["main", "other"], 2, 0);
+            seen.now += 8 * STEP;
+        }
+    }
+    // Four times its crowding, as in what is mostly compared, but busy for a quarter of what it is
+    // in windows: so they miss as much again as is in them, less what its own hits tell.
+    let other = seen.reckoned(&["main", "other"]).unwrap();
+    assert!((1.2..1.5).contains(&other), "{other}");
 }
 
 #[test]

@@ -12,15 +12,19 @@
 mod average;
 mod geometry;
 mod period;
+mod random;
 mod terms;
 
 use std::time::Duration;
 
-pub use self::terms::{Busy, Order, Passed, Timing, Window};
 use self::{
     average::{Average, Lesson},
     geometry::{anywhere, log_between, slowing, spacing},
     period::Period,
+};
+pub use self::{
+    random::Random,
+    terms::{Busy, Order, Passed, Timing, Window},
 };
 
 /// Seconds of one busy processor that can be saved up: a tenth of [`SPAN`].
@@ -33,10 +37,10 @@ const SPAN: f64 = 10.0;
 /// A window takes so many times less than the burst, if it may be long enough then …
 const WINDOWS_IN_BURST: f64 = 1.8;
 /// … or where windows come in pairs: the more there are, the less is left to chance …
-const PAIRED_WINDOWS_IN_BURST: f64 = 8.0;
+const PAIRED_WINDOWS_IN_BURST: f64 = 16.0;
 /// … and never lasts longer than this, or than what fits into the ring …
 const LONGEST: f64 = 0.5;
-const LONGEST_OF_MANY_HITS: f64 = 0.02;
+const LONGEST_OF_MANY_HITS: f64 = 0.005;
 /// Where a period is hardly longer than its window, the probes might as well stay open.
 const HARDLY: f64 = 1.02;
 /// Windows that are so dear that two of them do not fit into a span lie around the middle of their
@@ -58,7 +62,7 @@ const PEAK_MEMORY: f64 = 60.0;
 /// What is lost around a window is the average of about so many of them.
 const LOSSES: f64 = 8.0;
 /// How long the price of a window is remembered, in seconds of open windows.
-const COST_MEMORY: f64 = 0.1;
+const COST_MEMORY: f64 = 0.05;
 /// How long it is remembered how busy the target is, in seconds.
 const WORK_MEMORY: f64 = 2.0;
 /// How long it is remembered how busy it is while nothing slows it down, in seconds. What it does
@@ -111,7 +115,7 @@ pub struct Throttle {
     windows: u64,
     is_sampling: bool,
     is_crowded: bool,
-    random: u64,
+    random: Random,
     /// What the first windows cost, as long as there is nothing but an expectation besides.
     lesson: Option<Lesson>,
 }
@@ -168,7 +172,7 @@ impl Throttle {
             windows: 0,
             is_sampling: false,
             is_crowded: false,
-            random: 0x9e37_79b9_7f4a_7c15,
+            random: Random::default(),
             lesson: None,
         }
     }
@@ -196,6 +200,7 @@ impl Throttle {
         self.last = Some(now);
         let elapsed = now.saturating_sub(last).as_secs_f64();
         self.book(elapsed, passed);
+        self.book_open(elapsed, passed);
         match self.state {
             _ if self.limit <= 0.0 => Order::Keep,
             State::Resting { until, .. } if now >= until => self.begin(until, now),
@@ -216,9 +221,7 @@ impl Throttle {
         self.last = Some(now);
         self.book(now.saturating_sub(last).as_secs_f64(), passed);
         self.lost.add(passed.spent(), 1.0, 1.0 / LOSSES);
-        if let State::Open { opened, passed, .. } = &mut self.state {
-            // What happened before is no part of the window.
-            *passed = Passed::default();
+        if let State::Open { opened, .. } = &mut self.state {
             *opened = now;
         }
     }
@@ -297,17 +300,23 @@ impl Throttle {
         let [work, cpu] = [passed.own, passed.cpu].map(|duration| duration.as_secs_f64());
         let cost = passed.spent();
         self.work.add(work, elapsed, elapsed / WORK_MEMORY);
-        if let State::Open { passed: so_far, .. } = &mut self.state {
-            *so_far += passed;
-            self.spending.add(cost, elapsed, elapsed / COST_MEMORY);
-        } else {
+        if !self.is_open() {
             let own = (cpu - cost).max(0.0);
             self.pace.add(own, elapsed, elapsed / PACE_MEMORY);
             self.lost.add(cost, 0.0, 0.0);
         }
-        self.peak = (self.peak * (-elapsed / PEAK_MEMORY).exp()).max(self.spending.value());
         let most = self.burst().max(self.balance);
         self.balance = (self.balance + self.limit * work - cost).min(most);
+    }
+
+    /// What happened while probes were open, if they are. What happens while they are written is no
+    /// part of it: that takes a while, and costs little in it.
+    fn book_open(&mut self, elapsed: f64, passed: Passed) {
+        if let State::Open { passed: so_far, .. } = &mut self.state {
+            *so_far += passed;
+            (self.spending).add(passed.spent(), elapsed, elapsed / COST_MEMORY);
+        }
+        self.peak = (self.peak * (-elapsed / PEAK_MEMORY).exp()).max(self.spending.value());
     }
 
     /// Whether the target is much busier than it was. Ending a period for it leaves what is past as
@@ -419,7 +428,7 @@ impl Throttle {
         if span <= windows * length * HARDLY {
             return self.open(now, None, None);
         }
-        let (chance, apart) = (self.draw(now), self.draw(now));
+        let (chance, apart) = (self.random.draw(now), self.random.draw(now));
         let place = |chance: f64| {
             if is_anywhere {
                 anywhere(length, span, chance)
@@ -481,18 +490,6 @@ impl Throttle {
     /// What so many seconds cost with the probes open, as far as is known.
     fn price_of(&self, seconds: f64) -> f64 {
         self.spending.value() * seconds
-    }
-
-    /// A number from 0 to 1, by xorshift. The time keeps the processes of one tree apart.
-    #[expect(clippy::cast_precision_loss, reason = "32 bits fit")]
-    fn draw(&mut self, now: Duration) -> f64 {
-        let mut bits = self.random ^ u64::from(now.subsec_nanos());
-        bits = bits.max(1);
-        bits ^= bits << 13;
-        bits ^= bits >> 7;
-        bits ^= bits << 17;
-        self.random = bits;
-        (bits >> 32) as f64 / f64::from(u32::MAX)
     }
 }
 
