@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use profiler_common::cookie::Place;
 
-use super::{clock::Clock, cost::CostModel, reference::Reference, urgency::Urgency};
+use super::{
+    clock::Clock, cost::CostModel, places::Places, reference::Reference, urgency::Urgency,
+};
 use crate::{
     aggregate::{Comparison, Correction, Window},
-    probe::{Links, Order, Passed, Probe, ProbeError, Throttle, Timing, Window as Opening},
+    probe::{Links, Order, Passed, Probe, ProbeError, Site, Throttle, Timing, Window as Opening},
     process::census::processor_of,
     source::{Plan, SiteClass},
     units::Pid,
@@ -41,8 +43,11 @@ pub(super) struct Channel {
     is_interrupted: bool,
     /// What happened while others had their turn.
     postponed: Passed,
-    /// How long the quickest opening took.
+    /// How long a breakpoint took to write, where that was quickest.
     quickest: Option<Duration>,
+    /// How many were written last.
+    breakpoints: u32,
+    places: Places,
     /// What rare ones of its probes tell, if they are hit very often.
     reference: Option<Reference>,
     /// The thread that hit one of these last.
@@ -111,6 +116,8 @@ impl Channel {
             is_interrupted: false,
             postponed: Passed::default(),
             quickest: None,
+            breakpoints: 0,
+            places: Places::default(),
             reference: None,
             thread: None,
         }
@@ -182,21 +189,11 @@ impl Channel {
         let compared = (self.reference.as_mut()).and_then(Reference::take_comparison);
         (outcome.shifts).extend(compared.map(|it| (self.class, Shift::Compared(it))));
         let before = means.clock.now();
-        let mut breakpoints = 0;
-        for planned in plan
-            .sites
-            .iter()
-            .filter(|planned| planned.class == self.class)
-        {
-            breakpoints += u32::try_from(planned.sites.len()).unwrap_or(u32::MAX);
-            match probe.attach_sites(planned.program, pid, &planned.path(), &planned.sites) {
-                Ok(links) => self.links.append(links),
-                Err(error) => outcome.errors.push(error),
-            }
-        }
+        let errors = self.write(probe, (pid, plan), opening, before);
+        outcome.errors.extend(errors);
         let opened = means.clock.now();
-        let most = SLOWEST_BREAKPOINT.saturating_mul(breakpoints);
-        let took = opened.saturating_sub(before).min(most);
+        let took = opened.saturating_sub(before) / self.breakpoints.max(1);
+        let took = took.min(SLOWEST_BREAKPOINT);
         self.quickest = Some(self.quickest.map_or(took, |quickest| quickest.min(took)));
         // What is open for good counts from the first event on, and a sample from when all of its
         // probes are in place.
@@ -227,6 +224,36 @@ impl Channel {
         self.has_many_hits() && probe.has_multi_links()
     }
 
+    /// Attaches the probes of a window.
+    fn write(
+        &mut self,
+        probe: &mut Probe,
+        (pid, plan): (Pid, &Plan),
+        opening: Opening,
+        now: Duration,
+    ) -> Vec<ProbeError> {
+        let class = self.class;
+        let of_class = || (plan.sites.iter()).filter(move |planned| planned.class == class);
+        let all = of_class().map(|planned| planned.sites.len()).sum();
+        if self.is_quick(probe) && opening.length.is_some() {
+            self.places.choose(all, now);
+        } else {
+            self.places.choose_all();
+        }
+        self.breakpoints = 0;
+        let mut errors = Vec::new();
+        for planned in of_class() {
+            let opens = |site: &&Site| self.places.opens(Place::of(site.cookie));
+            let sites: Vec<Site> = planned.sites.iter().filter(opens).copied().collect();
+            self.breakpoints += u32::try_from(sites.len()).unwrap_or(u32::MAX);
+            match probe.attach_sites(planned.program, pid, &planned.path(), &sites) {
+                Ok(links) => self.links.append(links),
+                Err(error) => errors.push(error),
+            }
+        }
+        errors
+    }
+
     /// Before a window, looks at what rare ones of its probes show alone. Returns their links.
     fn look_alone(
         &mut self,
@@ -252,17 +279,25 @@ impl Channel {
         }
     }
 
-    /// A thread hit one of its probes.
-    pub(super) fn saw(&mut self, thread: u32, place: Place, time: Duration) {
+    /// A thread hit one of its probes. Returns for how many hits this one stands because of its
+    /// place.
+    pub(super) fn saw(&mut self, thread: u32, place: Place, time: Duration) -> u32 {
         self.thread = Some(thread);
         if let Some(reference) = &mut self.reference {
             reference.saw(place, time);
         }
+        self.places.saw(place)
+    }
+
+    /// Whether none of its places is left out.
+    pub(super) const fn opens_all(&self) -> bool {
+        self.places.opens_all()
     }
 
     /// The process runs another program now, whose places are others.
     pub(super) fn forget_places(&mut self) {
         self.reference = self.reference.take().map(|_| Reference::default());
+        self.places = Places::default();
     }
 
     /// How many times as much its hits cost as the model says.
@@ -272,7 +307,8 @@ impl Channel {
 
     /// What its breakpoints cost each time that they are written and taken away.
     pub(super) fn breakpoints(&self) -> Duration {
-        self.quickest.unwrap_or_default().mul_f64(BREAKPOINTS)
+        let each = self.quickest.unwrap_or_default().mul_f64(BREAKPOINTS);
+        each.saturating_mul(self.breakpoints)
     }
 
     /// It is the turn of others to open a window; so much has passed meanwhile.

@@ -176,7 +176,9 @@ impl Followed {
         }
         if opened.contains(&SiteClass::Objects) {
             self.gauge.reset();
-            self.self_test.opened(means.clock.now());
+            if self.objects.opens_all() {
+                self.self_test.opened(means.clock.now());
+            }
         }
         // Opening takes a while, in which the target goes on; that is no part of a window.
         if !opened.is_empty()
@@ -287,8 +289,9 @@ impl Followed {
         self.sockets.look_for_listeners(probe, pid, Instant::now());
     }
 
-    /// A probe of small objects was hit.
-    pub(super) fn hit(&mut self, record: &Record, time: Duration, object: &HandedOut) {
+    /// A probe of small objects was hit. Returns for how many hits this one stands because of its
+    /// place.
+    pub(super) fn hit(&mut self, record: &Record, time: Duration, object: &HandedOut) -> u32 {
         let plan = self.plan.as_ref();
         if let Some(count) = object.pool_count
             && let Some(pools) = plan.and_then(|plan| plan.pools.as_ref())
@@ -298,7 +301,7 @@ impl Followed {
         }
         self.gauge
             .hit(record.tid, record.time_ns, object.stack.is_some());
-        self.objects.saw(record.tid, object.place, time);
+        self.objects.saw(record.tid, object.place, time)
     }
 
     /// Whether to wait with probes that are hit very often, since more has come already than could

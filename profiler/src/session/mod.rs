@@ -19,6 +19,7 @@ mod notes;
 mod observer;
 mod options;
 mod pace;
+mod places;
 mod recorder;
 mod reference;
 mod self_test;

@@ -53,6 +53,8 @@ pub enum What {
         size: u64,
         /// Where, if the stack was looked at.
         stack: Option<StackId>,
+        /// Its place in the code is seen in one window out of so many.
+        times: u32,
     },
     /// Address space was mapped.
     Mapped {

@@ -109,6 +109,7 @@ fn what(happening: &Happening, mut stack: impl FnMut(&RawStack) -> StackId) -> O
             address: object.address,
             size: object.size,
             stack: object.stack.as_ref().map(&mut stack),
+            times: 1,
         },
         Happening::Mapped {
             address,

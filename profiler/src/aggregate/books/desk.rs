@@ -63,7 +63,8 @@ impl Desk<'_> {
                 address,
                 size,
                 stack,
-            } => self.take_object(event.time, address, (size, stack)),
+                times,
+            } => self.take_object(event.time, (address, size), (stack, times)),
             What::Mapped {
                 address,
                 size,
@@ -156,7 +157,12 @@ impl Desk<'_> {
         self.add(block.stack, block_meter(&block), given_back(&block));
     }
 
-    fn take_object(&mut self, time: Duration, address: u64, (size, stack): (u64, Option<StackId>)) {
+    fn take_object(
+        &mut self,
+        time: Duration,
+        (address, size): (u64, u64),
+        (stack, times): (Option<StackId>, u32),
+    ) {
         let weight = self.book.object_windows.weight(time);
         // Whatever was here before is gone, also if what is here now does not count.
         if let Some(gone) = self.book.objects.replace(address, weight.is_some(), time) {
@@ -169,7 +175,7 @@ impl Desk<'_> {
             self.losses.add(Loss::ObjectUnknown, 1);
             return;
         }
-        let weights = (weight, self.draws_objects);
+        let weights = (weight * f64::from(times), self.draws_objects);
         let block = (address, size);
         let (object, is_followed) = self.book.objects.take(block, stack, weights, time);
         let got = object.got();

@@ -195,6 +195,7 @@ fn what_windows_show_is_reckoned_by_how_much_slower_the_process_was_in_them() {
             address: 0x1000,
             size: 512,
             stack: Some(stack),
+            times: 1,
         };
         apply_at(&mut books, start + 55, taken);
         let correction = Correction {

@@ -275,6 +275,7 @@ impl<'a> Recorder<'a> {
                 address,
                 size: size_class.bytes(),
                 stack: is_drawn.then_some(self.stacks[*number]),
+                times: 1,
             },
         });
         (own + self.program.hit) * 1e6
