@@ -24,7 +24,7 @@ pub struct KernelLayout {
     pub task_thread_pointer: u32,
     /// `signal_struct.live`: how many threads live.
     pub signal_live: u32,
-    /// Bytes of unread data in the ring from which on user space is woken.
+    /// User space is woken when unread data in the ring fill another so many bytes: a power of two.
     pub ring_wake_bytes: u32,
     /// `sock_common.skc_num`: the local port of a socket. Zero, as in the next two, if the kernel
     /// does not tell: then what is received is not counted.

@@ -3,7 +3,10 @@
 use core::ptr;
 
 use aya_ebpf::{
-    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    bindings::{
+        BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, BPF_RB_RING_SIZE,
+        BPF_RINGBUF_HDR_SZ,
+    },
     helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns},
     maps::ring_buf::RingBufEntry,
 };
@@ -53,7 +56,7 @@ impl Message {
 pub(crate) enum Wake {
     /// At once.
     Now,
-    /// When the ring has filled up to its mark; a timer looks after the rest.
+    /// When the ring has filled up to a mark; a timer looks after the rest.
     WhenFull,
 }
 
@@ -68,7 +71,7 @@ pub(crate) fn send_plain(message: &Message, wake: Wake) {
         header: header(message),
         size: message.size,
     });
-    entry.submit(flags(wake));
+    entry.submit(flags(wake, size_of::<PlainEvent>()));
 }
 
 /// Sends a record with the Python stack of the current thread.
@@ -90,7 +93,7 @@ pub(crate) fn send_with_stack(message: &Message, config: &ProcessConfig) {
     event.previous_size = message.previous_size;
     let Some(mut scratch) = scratch::borrow() else {
         finish(event, 0, WalkEnd::Unreadable);
-        return entry.submit(flags(Wake::WhenFull));
+        return entry.submit(flags(Wake::WhenFull, size_of::<StackEvent>()));
     };
     walk_and_submit(entry, config, scratch.sight(&event.header));
     scratch.give_back();
@@ -112,7 +115,7 @@ fn walk_and_submit(
         Err(end) => (0, end),
     };
     finish(event, frame_count, walk_end);
-    entry.submit(flags(Wake::WhenFull));
+    entry.submit(flags(Wake::WhenFull, size_of::<StackEvent>()));
 }
 
 #[inline(always)]
@@ -144,7 +147,7 @@ fn send_long(
         .fill(&mut source, &config.layout, &mut event.more)
         .unwrap_or_else(|| walk.count_rest(&mut source, &config.layout));
     finish(&mut event.start, walk.count(), end);
-    entry.submit(flags(Wake::WhenFull));
+    entry.submit(flags(Wake::WhenFull, size_of::<LongStackEvent>()));
 }
 
 /// Copies a record word by word. What the compiler calls for that copies byte by byte.
@@ -226,12 +229,22 @@ fn header(message: &Message) -> EventHeader {
     }
 }
 
+/// How a record of so many bytes is handed over.
+///
+/// To wake user space interrupts the processor, which takes several times as long as the record. So
+/// it is done once whenever the ring has filled up to another multiple of its mark. But if half of
+/// the ring is full, each record does: the target makes more than can be taken in, and it is better
+/// slowed down than lost.
 #[inline(always)]
-fn flags(wake: Wake) -> u64 {
+fn flags(wake: Wake, size: usize) -> u64 {
     let woken = match wake {
         Wake::Now => true,
         Wake::WhenFull => {
-            EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) > u64::from(kernel().ring_wake_bytes)
+            let filled = EVENTS.query(u64::from(BPF_RB_AVAIL_DATA));
+            let before = filled.wrapping_sub(size as u64 + u64::from(BPF_RINGBUF_HDR_SZ));
+            let mark = u64::from(kernel().ring_wake_bytes);
+            (filled ^ before) & mark.wrapping_neg() != 0
+                || filled > EVENTS.query(u64::from(BPF_RB_RING_SIZE)) / 2
         }
     };
     u64::from(if woken {

@@ -22,8 +22,8 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!("../../ebpf/heaptide.bpf.o");
 /// Names another object file, for those who change the kernel half.
 const OBJECT_VARIABLE: &str = "HEAPTIDE_EBPF_OBJECT";
 
-/// With so many bytes of records in the ring, user space is woken before its time: about 5,000
-/// hits, in some milliseconds of a target that is busy where nobody expected it.
+/// With another so many bytes of records in the ring, user space is woken before its time: about
+/// 600 hits with stacks, in a millisecond of a target that is busy where nobody expected it.
 const RING_WAKE_BYTES: u32 = 1 << 18;
 
 /// The programs of the host: raw tracepoints, tracepoints and software perf events.
