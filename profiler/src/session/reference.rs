@@ -218,8 +218,10 @@ impl Reference {
             return Ok(links);
         };
         thread::sleep(self.patience());
+        // While heaptide works, the target may wait for its processor.
+        let end = clock.now();
         if let Some(after) = probe.counters(pid) {
-            let elapsed = clock.now().saturating_sub(start).as_secs_f64();
+            let elapsed = end.saturating_sub(start).as_secs_f64();
             let cost = model.since(&before, &after).counted.as_secs_f64();
             let hits = (after.counted_objects).saturating_sub(before.counted_objects);
             self.window.alone = natural_rate(hits, cost, elapsed);

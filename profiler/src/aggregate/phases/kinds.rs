@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::kind::{Compared, Kind};
+use super::kind::{Compared, Kind, Showing};
 use crate::{
     aggregate::estimate::{as_float, rounded},
     profile::{ProcessKey, Reckoned, StackId, StackTable},
@@ -38,6 +38,16 @@ impl Kinds {
         self.all.entry(kind).or_default().append(slice);
         let before = self.last.replace(kind).unwrap_or(kind);
         *self.turns.entry((before, kind)).or_default() += 1;
+    }
+
+    /// Windows showed this of a kind.
+    pub(super) fn show(&mut self, kind: StackId, showing: Showing) {
+        let kind = if self.all.contains_key(&kind) {
+            kind
+        } else {
+            StackId::ROOT
+        };
+        self.all.entry(kind).or_default().windows.append(showing);
     }
 
     /// It is known how much slower the process was in a window of this kind.

@@ -33,7 +33,7 @@ const SLICE: Duration = Duration::from_millis(100);
 const SETTLED: u64 = 5;
 
 /// Samples that are wanted to tell the kind; if there are fewer in a slice, those of up to so many
-/// neighbours on either side are looked at, too.
+/// neighbours on one side are looked at, too.
 const WANTED: usize = 4;
 const NEIGHBOURS: usize = 3;
 
@@ -61,6 +61,8 @@ pub(super) struct Phases {
     kinds: Kinds,
     /// The kinds of the slices that were settled of late, the last one first.
     lately: VecDeque<StackId>,
+    /// What windows showed in the last of these.
+    showing: Showing,
 }
 
 /// A piece of time.
@@ -151,45 +153,92 @@ impl Phases {
             && let Some(slice) = self.recent.pop_front()
         {
             self.first += 1;
-            let samples: Vec<StackId> = (slice.samples.iter())
-                .map(|stack| self.functions_of(*stack, stacks))
-                .collect();
+            let samples = self.all_functions_of(&slice.samples, stacks);
             self.settled.push_back(samples);
             if self.settled.len() > NEIGHBOURS + 1 {
                 self.settled.pop_front();
             }
             let kind = self.kind(stacks);
+            self.show(Some(kind));
             if !slice.sees_all {
                 let counted = Kind {
                     slices: 1,
                     samples: slice.undisturbed,
                     undisturbed: (SLICE.as_secs_f64() - slice.windows.lasted).max(0.0),
-                    windows: slice.windows,
+                    windows: Showing::default(),
                     compared: slice.compared,
                 };
                 self.kinds.count(kind, counted);
+                for stack in slice.windows.shown.keys() {
+                    self.functions_of(*stack, stacks);
+                }
+                self.showing = slice.windows;
             }
             self.lately.push_front(kind);
             self.lately.truncate(REMEMBERED);
         }
     }
 
+    /// Enters what windows showed in the slice that was settled last, now that the kind of the next
+    /// one is known. Between two kinds a slice has a bit of both, and windows that show the other
+    /// one are of that.
+    fn show(&mut self, next: Option<StackId>) {
+        let showing = std::mem::take(&mut self.showing);
+        let mut lately = self.lately.iter().copied();
+        let Some(own) = lately.next() else {
+            return;
+        };
+        let shown: Vec<(StackId, f64)> = (showing.shown.iter())
+            .filter_map(|(stack, shown)| Some((*self.kinds_of.get(stack)?, shown.plain)))
+            .collect();
+        let is_shown = |kind: &StackId| is_mostly_in(*kind, &shown, &self.functions);
+        let kind = [Some(own), lately.next(), next]
+            .into_iter()
+            .flatten()
+            .find(is_shown);
+        self.kinds.show(kind.unwrap_or(own), showing);
+    }
+
     /// The kind of the slice that was settled last.
     fn kind(&mut self, stacks: &StackTable) -> StackId {
-        let mut samples = self.settled.back().cloned().unwrap_or_default();
-        for distance in 1..=NEIGHBOURS {
+        let own = self.settled.back().cloned().unwrap_or_default();
+        if own.len() >= WANTED {
+            return common(&own, &self.functions);
+        }
+        let earlier = self.settled.iter().rev().skip(1).cloned().collect();
+        let later: Vec<Vec<StackId>> = (self.recent.iter().take(NEIGHBOURS))
+            .map(|slice| slice.samples.clone())
+            .collect();
+        let later = (later.into_iter())
+            .map(|slice| self.all_functions_of(&slice, stacks))
+            .collect();
+        // Where one kind ends and another begins, one side tells more than the other.
+        let sides: [Vec<Vec<StackId>>; 2] = [earlier, later];
+        let told = sides.map(|side| self.kind_beside(&own, &side));
+        told.into_iter()
+            .max()
+            .map_or(StackId::ROOT, |(_, _, kind)| kind)
+    }
+
+    /// The kind of a slice with few samples by those that come before or after it: how deep it is,
+    /// and how many of these it took to tell.
+    fn kind_beside(&self, own: &[StackId], neighbours: &[Vec<StackId>]) -> (usize, usize, StackId) {
+        let (mut samples, mut number) = (own.to_vec(), 0);
+        for neighbour in neighbours {
             if samples.len() >= WANTED {
                 break;
             }
-            if let Some(place) = self.settled.len().checked_sub(distance + 1) {
-                samples.extend(&self.settled[place]);
-            }
-            let later = (self.recent.get(distance - 1)).map(|slice| slice.samples.clone());
-            for stack in later.into_iter().flatten() {
-                samples.push(self.functions_of(stack, stacks));
-            }
+            samples.extend(neighbour);
+            number += 1;
         }
-        common(&samples, &self.functions)
+        let kind = common(&samples, &self.functions);
+        (self.functions.frames_of(kind).count(), number, kind)
+    }
+
+    fn all_functions_of(&mut self, slice: &[StackId], stacks: &StackTable) -> Vec<StackId> {
+        let each = slice.iter();
+        each.map(|stack| self.functions_of(*stack, stacks))
+            .collect()
     }
 
     /// The functions of a stack.
@@ -214,8 +263,21 @@ impl Phases {
     /// What each stack got: see [`Kinds::reckon`].
     pub(super) fn reckon(mut self, process: ProcessKey, stacks: &StackTable) -> Vec<Reckoned> {
         self.settle_before(u64::MAX, stacks);
+        self.show(None);
         self.kinds.reckon(process, &self.functions)
     }
+}
+
+/// Whether most of something, of which each function of a list has a part, is in a function.
+fn is_mostly_in(kind: StackId, parts: &[(StackId, f64)], functions: &StackTable) -> bool {
+    let is_in = |stack: StackId| {
+        let callers =
+            std::iter::successors(Some(stack), |stack| Some(functions.innermost(*stack)?.1));
+        callers.into_iter().any(|caller| caller == kind)
+    };
+    let all: f64 = parts.iter().map(|(_, part)| part).sum();
+    let inside = parts.iter().filter(|(stack, _)| is_in(*stack));
+    inside.map(|(_, part)| part).sum::<f64>() >= MOST * all
 }
 
 /// The innermost function that most samples are in, with its callers.
