@@ -57,7 +57,7 @@ impl Kind {
     pub(super) fn slowing(&self, all: Option<f64>) -> Option<f64> {
         let busy = self.busy_part();
         let (all, own) = (all?, self.compared.slowing().or(all)?);
-        let known = self.compared.hits * busy * busy;
+        let known = self.compared.hits * busy.powi(3);
         let slowing = (own * known + all * FEW_HITS) / (known + FEW_HITS);
         Some(slowing * busy)
     }
