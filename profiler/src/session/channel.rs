@@ -5,7 +5,11 @@ use std::time::Duration;
 use profiler_common::cookie::Place;
 
 use super::{
-    clock::Clock, cost::CostModel, places::Places, reference::Reference, urgency::Urgency,
+    clock::{Clock, thread_time},
+    cost::CostModel,
+    places::Places,
+    reference::Reference,
+    urgency::Urgency,
 };
 use crate::{
     aggregate::{Comparison, Correction, Window},
@@ -22,15 +26,9 @@ const MANY_HITS: f64 = 0.9;
 /// but takes them away on time, and not when the next look happens to come.
 const BRIEF: Duration = Duration::from_millis(5);
 
-/// To write the breakpoints of a window and take them away costs the target so many times as much
-/// as the quickest opening took, besides what they cost when they are hit: each interrupts its
-/// processor, and pages of its code are gone for a moment. By what programs lost more than their
-/// hits cost, with 258 places and openings of 9 ms.
-const BREAKPOINTS: f64 = 2.0;
-
-/// No breakpoint takes longer to write: who takes longer had to wait for a processor. Measured at
-/// 35 µs.
-const SLOWEST_BREAKPOINT: Duration = Duration::from_micros(60);
+/// Where the target runs, heaptide works in its place while it opens a window, and about as long
+/// while it closes one. Elsewhere it interrupts the target for most of that time.
+const OPENED_AND_CLOSED: u32 = 2;
 
 /// The probes of one process for one class of sites.
 pub(super) struct Channel {
@@ -43,10 +41,8 @@ pub(super) struct Channel {
     is_interrupted: bool,
     /// What happened while others had their turn.
     postponed: Passed,
-    /// How long a breakpoint took to write, where that was quickest.
-    quickest: Option<Duration>,
-    /// How many were written last.
-    breakpoints: u32,
+    /// For how long heaptide worked to open the last window.
+    worked: Duration,
     places: Places,
     /// What rare ones of its probes tell, if they are hit very often.
     reference: Option<Reference>,
@@ -115,8 +111,7 @@ impl Channel {
             opening: None,
             is_interrupted: false,
             postponed: Passed::default(),
-            quickest: None,
-            breakpoints: 0,
+            worked: Duration::ZERO,
             places: Places::default(),
             reference: None,
             thread: None,
@@ -148,10 +143,11 @@ impl Channel {
                 self.is_interrupted = false;
                 let at = now;
                 let correction = self.correct(at, correction);
+                let is_quick = self.has_probes() && self.is_quick(probe);
                 Outcome {
                     shifts: vec![(self.class, Shift::Closed { at, correction })],
                     closed: std::mem::take(&mut self.links),
-                    urgency: self.is_quick(probe).then(|| self.urgency(target.0)),
+                    urgency: is_quick.then(|| self.urgency(target.0)),
                     ..Outcome::default()
                 }
             }
@@ -175,6 +171,7 @@ impl Channel {
             outcome.closed = probe.make_ready();
             outcome.urgency = Some(self.urgency(pid));
         }
+        let start = thread_time();
         self.is_interrupted = false;
         self.opening = Some(opening);
         if opening.length.is_some() {
@@ -191,26 +188,27 @@ impl Channel {
         let before = means.clock.now();
         let errors = self.write(probe, (pid, plan), opening, before);
         outcome.errors.extend(errors);
-        let opened = means.clock.now();
-        let took = opened.saturating_sub(before) / self.breakpoints.max(1);
-        let took = took.min(SLOWEST_BREAKPOINT);
-        self.quickest = Some(self.quickest.map_or(took, |quickest| quickest.min(took)));
-        // What is open for good counts from the first event on, and a sample from when all of its
-        // probes are in place.
+        let window = self.opened_window(opening, before, means.clock.now());
+        outcome.shifts.push((self.class, Shift::Opened(window)));
+        self.worked = thread_time().saturating_sub(start);
+        outcome
+    }
+
+    /// The probes were written between these times. What is open for good counts from the first
+    /// event on, and a sample from when all of its probes are in place.
+    fn opened_window(&mut self, opening: Opening, before: Duration, opened: Duration) -> Window {
         let (from, until) = match opening.length {
             Some(length) => (opened, opened.saturating_add(length)),
             None => (before, Duration::MAX),
         };
-        let window = Window {
-            from,
-            until,
-            weight: opening.weight,
-        };
         if let (Some(reference), Some(_)) = (&mut self.reference, opening.length) {
             reference.opened(from, until);
         }
-        outcome.shifts.push((self.class, Shift::Opened(window)));
-        outcome
+        Window {
+            from,
+            until,
+            weight: opening.weight,
+        }
     }
 
     /// For as long as probes of windows are written or taken away: where the target runs.
@@ -240,12 +238,10 @@ impl Channel {
         } else {
             self.places.choose_all();
         }
-        self.breakpoints = 0;
         let mut errors = Vec::new();
         for planned in of_class() {
             let opens = |site: &&Site| self.places.opens(Place::of(site.cookie));
             let sites: Vec<Site> = planned.sites.iter().filter(opens).copied().collect();
-            self.breakpoints += u32::try_from(sites.len()).unwrap_or(u32::MAX);
             match probe.attach_sites(planned.program, pid, &planned.path(), &sites) {
                 Ok(links) => self.links.append(links),
                 Err(error) => errors.push(error),
@@ -305,10 +301,9 @@ impl Channel {
         self.reference.as_ref().map_or(1.0, Reference::dearness)
     }
 
-    /// What its breakpoints cost each time that they are written and taken away.
-    pub(super) fn breakpoints(&self) -> Duration {
-        let each = self.quickest.unwrap_or_default().mul_f64(BREAKPOINTS);
-        each.saturating_mul(self.breakpoints)
+    /// What a window costs the target besides hits.
+    pub(super) const fn price_of_opening(&self) -> Duration {
+        self.worked.saturating_mul(OPENED_AND_CLOSED)
     }
 
     /// It is the turn of others to open a window; so much has passed meanwhile.

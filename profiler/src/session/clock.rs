@@ -29,8 +29,17 @@ impl Clock {
     }
 }
 
+/// For how long the calling thread has run so far.
+pub(super) fn thread_time() -> Duration {
+    read(ClockId::ThreadCPUTime)
+}
+
 fn since_boot() -> Duration {
-    let time = clock_gettime(ClockId::Boottime);
+    read(ClockId::Boottime)
+}
+
+fn read(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
     Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or(0))
 }

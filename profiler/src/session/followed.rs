@@ -227,12 +227,12 @@ impl Followed {
         let gauge = &mut self.gauge;
         let (costs, busy) = (self.ledger).book(&reading.counters, (means.model, dearness), gauge);
         let (own, cpu) = self.ledger.time_passed(&reading, costs);
-        let breakpoints = if just_opened.contains(&SiteClass::Objects) {
-            self.objects.breakpoints()
+        let opening = if just_opened.contains(&SiteClass::Objects) {
+            self.objects.price_of_opening()
         } else {
             Duration::ZERO
         };
-        self.ledger.cost += breakpoints;
+        self.ledger.cost += opening;
         let target = (self.identity.pid, plan);
         let passed = |cost| Passed {
             own,
@@ -242,7 +242,7 @@ impl Followed {
             busy: Busy::default(),
         };
         let of_objects = Passed {
-            besides: costs.besides + breakpoints,
+            besides: costs.besides + opening,
             busy,
             ..passed(costs.objects + costs.counted)
         };
