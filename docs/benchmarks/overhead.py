@@ -6,7 +6,8 @@ PACKAGES is a folder with a folder of packages for each version of Python ("3.12
 
 Virtual processors change their pace by half within a second, so a slice is compared with more than the slices before and after
 it: a twin, which nothing is attached to, does the same on the same processor in turn with the target, a few milliseconds each.
-By how much the target's pace differs from its twin's is what counts. How long operations take is measured before the twin comes.
+By how much the target's pace differs from its twin's is what counts, times what heaptide leaves both of the processor: it works in
+the target's place while it opens and closes windows. How long operations take is measured before the twin comes.
 """
 
 import collections
@@ -104,6 +105,11 @@ class Loop:
         samples = self.between(start, end)
         return sum(operations for _, operations, *_ in samples) / sum(used for _, _, used, _ in samples)
 
+    def share(self, start, end):
+        """The part of its processor that it had."""
+        samples = self.between(start, end)
+        return sum(used for _, _, used, _ in samples[1:]) / (samples[-1][0] - samples[0][0])
+
     def slowest(self, start, end, share=0.001):
         """The time in ms that only this share of the operations exceeds; the upper end of its bucket."""
         pauses = collections.Counter()
@@ -119,8 +125,9 @@ class Loop:
 
 def compare(target, twin, before, on, after):
     """How fast the target was while attached, against before and after, each against its twin."""
-    off_rates = [target.rate(*span) / twin.rate(*span) for span in (before, after)]
-    return target.rate(*on) / twin.rate(*on) / statistics.geometric_mean(off_rates)
+    def pace(span):
+        return target.rate(*span) / twin.rate(*span) * (target.share(*span) + twin.share(*span))
+    return pace(on) / statistics.geometric_mean(pace(span) for span in (before, after))
 
 
 def idle():

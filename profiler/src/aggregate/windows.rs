@@ -156,29 +156,21 @@ impl Windows {
 
     /// For how many events one at this time stands; `None` if it was seen while probes were opened
     /// or closed, so that it does not count. As long as no window was named, all events count.
-    pub(super) fn weight(&self, time: Duration) -> Option<f64> {
+    /// If it was a sample, it is also said how its window was corrected.
+    pub(super) fn weight(&self, time: Duration) -> Option<(f64, Option<Correction>)> {
         if self.recent.is_empty() {
-            return Some(1.0);
+            return Some((1.0, None));
         }
-        let (window, _) = self.of(time)?;
-        Some(window.weight.max(1.0))
-    }
-
-    /// How the window of this time was corrected, if it was a sample.
-    pub(super) fn correction(&self, time: Duration) -> Option<Correction> {
-        let (window, correction) = self.of(time)?;
-        window.is_sample().then_some(*correction)
-    }
-
-    fn of(&self, time: Duration) -> Option<&(Window, Correction)> {
         let holds =
             |(window, _): &&(Window, Correction)| (window.from..window.until).contains(&time);
-        self.recent.iter().rev().find(holds)
+        let (window, correction) = self.recent.iter().rev().find(holds)?;
+        let correction = window.is_sample().then_some(*correction);
+        Some((window.weight.max(1.0), correction))
     }
 
     /// The same in whole events.
     pub(super) fn share(&mut self, time: Duration) -> Option<Share> {
-        let weight = self.weight(time)?;
+        let (weight, _) = self.weight(time)?;
         if weight <= 1.0 {
             return Some(Share::WHOLE);
         }

@@ -1,6 +1,10 @@
 //! Attached programs, and how they are taken away again.
 
-use std::{num::NonZeroU32, path::PathBuf, thread};
+use std::{
+    num::NonZeroU32,
+    path::PathBuf,
+    thread::{self, JoinHandle},
+};
 
 use aya::programs::{
     Program, UProbe,
@@ -93,14 +97,21 @@ impl Links {
         self.0.is_empty()
     }
 
-    /// Detaches all programs and returns when the last one is gone. Each detach waits for a grace
-    /// period of the kernel; side by side, they wait together.
+    /// Detaches all programs, the first one first, and returns when the last one is gone.
     pub fn detach(self) {
-        thread::scope(|scope| {
-            for link in self.0 {
-                scope.spawn(move || drop(link));
-            }
-        });
+        for thread in self.begin_to_detach() {
+            // A thread that only drops a link has nothing to say.
+            let _finished: thread::Result<()> = thread.join();
+        }
+    }
+
+    /// Begins to. Each detach waits for a grace period of the kernel; side by side, they wait
+    /// together.
+    pub fn begin_to_detach(self) -> Vec<JoinHandle<()>> {
+        let links = self.0.into_iter();
+        links
+            .map(|link| thread::spawn(move || drop(link)))
+            .collect()
     }
 }
 

@@ -26,9 +26,9 @@ const MANY_HITS: f64 = 0.9;
 /// but takes them away on time, and not when the next look happens to come.
 const BRIEF: Duration = Duration::from_millis(5);
 
-/// Where the target runs, heaptide works in its place while it opens a window, and about as long
-/// while it closes one. Elsewhere it interrupts the target for most of that time.
-const OPENED_AND_CLOSED: u32 = 2;
+/// Where the target runs, heaptide works in its place while it opens a window, and about twice as
+/// long while it closes one. Elsewhere it interrupts the target for a part of that time.
+const OPENED_AND_CLOSED: u32 = 3;
 
 /// The probes of one process for one class of sites.
 pub(super) struct Channel {
@@ -64,8 +64,10 @@ pub(super) struct Means {
 pub(super) struct Outcome {
     /// Which probes were opened or closed.
     pub(super) shifts: Vec<(SiteClass, Shift)>,
-    /// Links that are to be detached.
+    /// Links that are to be detached at once …
     pub(super) closed: Links,
+    /// … and those for which there is time.
+    pub(super) unneeded: Links,
     /// What could not be attached.
     pub(super) errors: Vec<ProbeError>,
     /// Until links are on their way.
@@ -79,6 +81,7 @@ impl Outcome {
     pub(super) fn append(&mut self, mut other: Self) {
         self.shifts.append(&mut other.shifts);
         self.closed.append(other.closed);
+        self.unneeded.append(other.unneeded);
         self.errors.append(&mut other.errors);
         self.urgency = self.urgency.take().or(other.urgency);
         self.looked |= other.looked;
@@ -168,7 +171,7 @@ impl Channel {
     ) -> Outcome {
         let mut outcome = Outcome::default();
         if opening.length.is_some() && self.is_quick(probe) {
-            outcome.closed = probe.make_ready();
+            outcome.unneeded = probe.make_ready();
             outcome.urgency = Some(self.urgency(pid));
         }
         let start = thread_time();
@@ -178,7 +181,7 @@ impl Channel {
             match self.look_alone(probe, (pid, plan), means) {
                 Ok(links) => {
                     outcome.looked = !links.is_empty();
-                    outcome.closed.append(links);
+                    outcome.closed = links;
                 }
                 Err(error) => outcome.errors.push(error),
             }

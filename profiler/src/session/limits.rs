@@ -15,13 +15,13 @@ pub(super) struct Limits {
 
 impl Limits {
     /// Divides the budget. What is left is for tracepoints, page faults and clocks, which are
-    /// always on.
+    /// always on, and for what windows cost besides: the target finds its caches cold.
     pub(super) fn of_budget(percent: f64, timing: Timing, sight: Sight) -> Self {
         let budget = percent / 100.0;
         Self {
             blocks: budget * 0.2,
             pools: budget * 0.1,
-            objects: budget * 0.65,
+            objects: budget * 0.55,
             timing,
             sight,
         }

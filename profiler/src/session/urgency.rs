@@ -15,8 +15,8 @@ const PRIORITY: i32 = 1;
 #[derive(Debug)]
 pub(super) struct Urgency {
     is_raised: bool,
-    /// The processors that the thread may run on otherwise.
-    home: Option<CpuSet>,
+    /// The processor that the thread went to, and those that it may run on otherwise.
+    moved: Option<(usize, CpuSet)>,
     /// It is about the thread that made it.
     _thread: PhantomData<*const ()>,
 }
@@ -26,7 +26,7 @@ impl Urgency {
     pub(super) fn begin() -> Self {
         Self {
             is_raised: policy() == libc::SCHED_OTHER && set(libc::SCHED_FIFO, PRIORITY),
-            home: None,
+            moved: None,
             _thread: PhantomData,
         }
     }
@@ -43,7 +43,8 @@ impl Urgency {
             let mut there = CpuSet::new();
             there.set(processor);
             let home = sched_getaffinity(None).ok();
-            urgency.home = home.filter(|_| sched_setaffinity(None, &there).is_ok());
+            let home = home.filter(|_| sched_setaffinity(None, &there).is_ok());
+            urgency.moved = home.map(|home| (processor, home));
         }
         urgency
     }
@@ -51,14 +52,23 @@ impl Urgency {
 
 impl Drop for Urgency {
     fn drop(&mut self) {
-        if let Some(home) = &self.home {
-            // Where that is forbidden meanwhile, one processor has to do.
-            let _moved: rustix::io::Result<()> = sched_setaffinity(None, home);
+        if let Some((processor, home)) = &self.moved {
+            go_home(*processor, home);
         }
         if self.is_raised {
             set(libc::SCHED_OTHER, 0);
         }
     }
+}
+
+/// Leaves a processor to the target at once: the kernel itself sees no reason to, and what was seen
+/// in a window is still to be taken in.
+fn go_home(from: usize, home: &CpuSet) {
+    let mut others = *home;
+    others.unset(from);
+    // Where that is forbidden meanwhile, or there is no other one, one processor has to do.
+    let _left: rustix::io::Result<()> = sched_setaffinity(None, &others);
+    let _free: rustix::io::Result<()> = sched_setaffinity(None, home);
 }
 
 fn policy() -> i32 {

@@ -110,7 +110,8 @@ impl Desk<'_> {
                 }
             }
             What::TimeSampled { stack } => {
-                let is_in_window = self.book.object_windows.correction(event.time).is_some();
+                let weight = self.book.object_windows.weight(event.time);
+                let is_in_window = weight.is_some_and(|(_, correction)| correction.is_some());
                 self.book.phases.sampled(event.time, stack, is_in_window);
             }
         }
@@ -168,7 +169,7 @@ impl Desk<'_> {
         if let Some(gone) = self.book.objects.replace(address, weight.is_some(), time) {
             self.object_gone(&gone);
         }
-        let (Some(stack), Some(weight)) = (stack, weight) else {
+        let (Some(stack), Some((weight, correction))) = (stack, weight) else {
             return;
         };
         if size == 0 || address == 0 {
@@ -179,7 +180,7 @@ impl Desk<'_> {
         let block = (address, size);
         let (object, is_followed) = self.book.objects.take(block, stack, weights, time);
         let got = object.got();
-        if let Some(correction) = self.book.object_windows.correction(time) {
+        if let Some(correction) = correction {
             let shown = Shown::new(as_float(got.bytes_in), correction);
             self.book.phases.saw(time, stack, shown);
         }

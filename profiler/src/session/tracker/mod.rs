@@ -135,6 +135,7 @@ impl Tracker {
         let Outcome {
             shifts,
             closed,
+            unneeded,
             errors,
             urgency,
             looked,
@@ -142,6 +143,7 @@ impl Tracker {
         self.looks.note(looked, self.clock.now());
         self.detach_later(closed);
         drop(urgency);
+        self.detach_later(unneeded);
         let Some(followed) = self.followed.get_mut(&pid) else {
             return;
         };
@@ -315,9 +317,7 @@ impl Tracker {
     /// Detaches where nobody has to wait for it.
     pub(super) fn detach_later(&mut self, links: Links) {
         self.detaching.retain(|thread| !thread.is_finished());
-        if !links.is_empty() {
-            self.detaching.push(thread::spawn(move || links.detach()));
-        }
+        self.detaching.append(&mut links.begin_to_detach());
     }
 
     /// Takes all probes away and waits until they are gone.
