@@ -109,11 +109,7 @@ impl Desk<'_> {
                     self.add(stack, Metered::Copied(cause), touched);
                 }
             }
-            What::TimeSampled { stack } => {
-                let weight = self.book.object_windows.weight(event.time);
-                let is_in_window = weight.is_some_and(|(_, correction)| correction.is_some());
-                self.book.phases.sampled(event.time, stack, is_in_window);
-            }
+            What::TimeSampled { stack } => self.sampled(event.time, stack),
         }
     }
 
@@ -156,6 +152,12 @@ impl Desk<'_> {
 
     fn given_back(&mut self, block: Block) {
         self.add(block.stack, block_meter(&block), given_back(&block));
+    }
+
+    fn sampled(&mut self, time: Duration, stack: StackId) {
+        let weight = self.book.object_windows.weight(time);
+        let is_in_window = weight.is_some_and(|(_, correction)| correction.is_some());
+        self.book.phases.sampled(time, stack, is_in_window);
     }
 
     fn take_object(
