@@ -26,9 +26,15 @@ const MANY_HITS: f64 = 0.9;
 /// but takes them away on time, and not when the next look happens to come.
 const BRIEF: Duration = Duration::from_millis(5);
 
-/// Where the target runs, heaptide works in its place while it opens a window, and about twice as
-/// long while it closes one. Elsewhere it interrupts the target for a part of that time.
-const OPENED_AND_CLOSED: u32 = 3;
+/// Where the target runs, heaptide works in its place while it opens a window, and no longer than
+/// that while it closes one …
+const IN_ITS_PLACE: f64 = 2.0;
+
+/// … which takes no longer than this to open. If the target has gone on elsewhere meanwhile, that
+/// takes longer, and interrupts it for a part of that time only. By what programs lost more than
+/// their hits cost, with 258 breakpoints of 35 µs.
+const LONGEST_IN_ITS_PLACE: Duration = Duration::from_millis(1);
+const ELSEWHERE: f64 = 1.3;
 
 /// The probes of one process for one class of sites.
 pub(super) struct Channel {
@@ -305,8 +311,10 @@ impl Channel {
     }
 
     /// What a window costs the target besides hits.
-    pub(super) const fn price_of_opening(&self) -> Duration {
-        self.worked.saturating_mul(OPENED_AND_CLOSED)
+    pub(super) fn price_of_opening(&self) -> Duration {
+        let in_its_place = self.worked.min(LONGEST_IN_ITS_PLACE);
+        let elsewhere = self.worked.saturating_sub(in_its_place);
+        in_its_place.mul_f64(IN_ITS_PLACE) + elsewhere.mul_f64(ELSEWHERE)
     }
 
     /// It is the turn of others to open a window; so much has passed meanwhile.

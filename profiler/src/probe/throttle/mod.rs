@@ -220,7 +220,8 @@ impl Throttle {
         let now = now.max(last);
         self.last = Some(now);
         self.book(now.saturating_sub(last).as_secs_f64(), passed);
-        self.lost.add(passed.spent(), 1.0, 1.0 / LOSSES);
+        let least = self.timing.briefest;
+        self.lost.add_usual(passed.spent(), least, 1.0 / LOSSES);
         if let State::Open { opened, .. } = &mut self.state {
             *opened = now;
         }
