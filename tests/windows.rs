@@ -103,9 +103,6 @@ fn probes_that_see_all_objects_are_trusted() {
     }
 }
 
-/// Windows that are no longer come one after another anyway: heaptide waits for their end.
-const BRIEF: Duration = Duration::from_millis(3);
-
 /// A window that the log tells of.
 struct Seen {
     pid: u32,
@@ -124,8 +121,8 @@ impl Seen {
         })
     }
 
-    /// The windows longer than [`BRIEF`] that a log tells of, in the order in which they opened.
-    /// What costs too much is closed early.
+    /// The windows that a log tells of, in the order in which they opened. What costs too much is
+    /// closed early.
     fn all(log: &str) -> Vec<Self> {
         let mut seen: Vec<Self> = Vec::new();
         for line in log.lines() {
@@ -138,7 +135,6 @@ impl Seen {
                 window.until = window.until.min(at);
             }
         }
-        seen.retain(|window| window.until > window.from + BRIEF);
         seen.sort_by_key(|window| window.from);
         seen
     }
