@@ -26,6 +26,8 @@ pub struct KernelLayout {
     pub signal_live: u32,
     /// User space is woken when unread data in the ring fill another so many bytes: a power of two.
     pub ring_wake_bytes: u32,
+    /// With more unread data than this in the ring, each record wakes user space.
+    pub ring_crowded_bytes: u32,
     /// `sock_common.skc_num`: the local port of a socket. Zero, as in the next two, if the kernel
     /// does not tell: then what is received is not counted.
     pub socket_local_port: u32,

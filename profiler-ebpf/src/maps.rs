@@ -42,6 +42,7 @@ static KERNEL: KernelLayout = KernelLayout {
     task_thread_pointer: 0,
     signal_live: 0,
     ring_wake_bytes: 0,
+    ring_crowded_bytes: 0,
     socket_local_port: 0,
     socket_remote_port: 0,
     socket_name: 0,

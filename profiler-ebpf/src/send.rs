@@ -3,10 +3,7 @@
 use core::ptr;
 
 use aya_ebpf::{
-    bindings::{
-        BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, BPF_RB_RING_SIZE,
-        BPF_RINGBUF_HDR_SZ,
-    },
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, BPF_RINGBUF_HDR_SZ},
     helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns},
     maps::ring_buf::RingBufEntry,
 };
@@ -242,9 +239,9 @@ fn flags(wake: Wake, size: usize) -> u64 {
         Wake::WhenFull => {
             let filled = EVENTS.query(u64::from(BPF_RB_AVAIL_DATA));
             let before = filled.wrapping_sub(size as u64 + u64::from(BPF_RINGBUF_HDR_SZ));
-            let mark = u64::from(kernel().ring_wake_bytes);
-            (filled ^ before) & mark.wrapping_neg() != 0
-                || filled > EVENTS.query(u64::from(BPF_RB_RING_SIZE)) / 2
+            let marks = kernel();
+            let passes_mark = u64::from(marks.ring_wake_bytes).wrapping_neg();
+            (filled ^ before) & passes_mark != 0 || filled > u64::from(marks.ring_crowded_bytes)
         }
     };
     u64::from(if woken {

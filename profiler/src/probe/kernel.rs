@@ -23,6 +23,7 @@ pub fn read_layout() -> Result<KernelLayout, ProbeError> {
         task_thread_pointer: btf.offset_of_nested("task_struct", "thread", HERE.thread_pointer)?,
         signal_live: btf.offset_of("signal_struct", "live")?,
         ring_wake_bytes: 0,
+        ring_crowded_bytes: 0,
         // Without these, one signal of traffic is missing: no reason to measure nothing.
         socket_local_port: btf.offset_of("sock_common", "skc_num").unwrap_or(0),
         socket_remote_port: btf.offset_of("sock_common", "skc_dport").unwrap_or(0),

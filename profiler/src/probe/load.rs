@@ -70,6 +70,7 @@ impl Probe {
     pub fn load(options: LoadOptions) -> Result<Self, ProbeError> {
         let mut layout = kernel::read_layout()?;
         layout.ring_wake_bytes = RING_WAKE_BYTES;
+        layout.ring_crowded_bytes = options.ring_bytes / 2;
         let mut ebpf = open_object(options, layout)?;
         let multi = !options.single_site_links && load_programs(&mut ebpf, true).is_ok();
         if !multi {

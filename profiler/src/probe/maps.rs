@@ -109,7 +109,10 @@ impl Probe {
     pub fn take_losses(&mut self) -> Losses {
         let mut new = Losses::default();
         for loss in Loss::ALL {
-            let total = self.lost_so_far(loss);
+            let total = match loss {
+                Loss::ProgramSkipped => self.skipped_runs(),
+                _ => self.lost_so_far(loss),
+            };
             new.add(loss, total.saturating_sub(self.known_losses.count(loss)));
         }
         self.known_losses.merge(&new);

@@ -12,6 +12,7 @@ mod load;
 mod maps;
 mod record;
 mod seccomp;
+mod skipped;
 mod throttle;
 
 pub use btf::{Btf, BtfError};

@@ -29,6 +29,8 @@ pub(super) struct Kind {
     pub(super) undisturbed: f64,
     pub(super) windows: Showing,
     pub(super) compared: Compared,
+    /// The part of the crowding of its windows that counts, once it is known.
+    pub(super) busy_part: f64,
 }
 
 impl Kind {
@@ -40,10 +42,17 @@ impl Kind {
         self.compared.add(other.compared);
     }
 
+    /// All is known of it. Returns its comparisons, by the part of the crowding that counts.
+    pub(super) fn settle(&mut self) -> Compared {
+        self.busy_part = self.busy_part();
+        self.compared.crowded *= self.busy_part;
+        self.compared
+    }
+
     /// The part of the crowding of its windows that counts. A process that is idle for some of the
     /// time and busy all through its windows is slowed down by less: without hits it would have
     /// been idle in them, too.
-    pub(super) fn busy_part(&self) -> f64 {
+    fn busy_part(&self) -> f64 {
         let period = Duration::from_nanos(CLOCK_PERIOD_NS).as_secs_f64();
         let busy = as_float(self.samples) * period / self.undisturbed;
         let busy_in_windows = self.windows.busy / self.windows.lasted;
@@ -55,7 +64,7 @@ impl Kind {
     /// A kind that pauses is drawn to all kinds more: it comes to some places right after pauses
     /// only, and too often in a window that is shorter than it makes the work between two of them.
     pub(super) fn slowing(&self, all: Option<f64>) -> Option<f64> {
-        let busy = self.busy_part();
+        let busy = self.busy_part;
         let (all, own) = (all?, self.compared.slowing().or(all)?);
         let known = self.compared.hits * busy.powi(3);
         let slowing = (own * known + all * FEW_HITS) / (known + FEW_HITS);

@@ -65,8 +65,7 @@ impl Kinds {
         self.all.retain(|_, kind| kind.windows.stood > 0.0);
         let mut compared = Compared::default();
         for kind in self.all.values_mut() {
-            kind.compared.crowded *= kind.busy_part();
-            compared.add(kind.compared);
+            compared.add(kind.settle());
         }
         let slowing = compared.slowing().filter(|_| compared.hits >= KNOWN_HITS);
         if self.all.len() < 2 && slowing.is_none() {

@@ -165,8 +165,8 @@ impl Phases {
                     slices: 1,
                     samples: slice.undisturbed,
                     undisturbed: (SLICE.as_secs_f64() - slice.windows.lasted).max(0.0),
-                    windows: Showing::default(),
                     compared: slice.compared,
+                    ..Kind::default()
                 };
                 self.kinds.count(kind, counted);
                 for stack in slice.windows.shown.keys() {
