@@ -43,10 +43,6 @@ pub struct Correction {
 }
 
 impl Correction {
-    /// Hits that are close together take at most this part of a window, as far as the model tells:
-    /// how much more they take is known of all such windows together.
-    pub const MOST_CROWDED: f64 = 0.75;
-
     /// So many times as much, without looking closer.
     pub const fn of(times: f64) -> Self {
         Self {

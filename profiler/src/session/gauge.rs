@@ -109,6 +109,7 @@ impl Gauge {
         Busy {
             time: Duration::from_nanos(time),
             cost: hit.saturating_mul(hits),
+            hits,
         }
     }
 

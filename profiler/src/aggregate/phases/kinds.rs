@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::kind::{Compared, Kind, Showing};
+use super::{
+    SLICE,
+    kind::{Compared, Kind, Showing},
+};
 use crate::{
     aggregate::estimate::{as_float, rounded},
     profile::{ProcessKey, Reckoned, StackId, StackTable},
@@ -61,6 +64,7 @@ impl Kinds {
     /// how long the kinds of work lasted. Nothing if there is nothing to be reckoned.
     pub(super) fn reckon(mut self, process: ProcessKey, functions: &StackTable) -> Vec<Reckoned> {
         self.join(functions);
+        let time = SLICE.as_secs_f64() * as_float(self.slices());
         // What no window saw is taken to be as the rest.
         self.all.retain(|_, kind| kind.windows.stood > 0.0);
         let mut compared = Compared::default();
@@ -71,12 +75,10 @@ impl Kinds {
         if self.all.len() < 2 && slowing.is_none() {
             return Vec::new();
         }
-        let lasted: u64 = self.all.values().map(|kind| kind.slices).sum();
-        let stood: f64 = self.all.values().map(|kind| kind.windows.stood).sum();
+        let seen = self.slices();
         let mut sums = BTreeMap::<StackId, (f64, f64)>::new();
         for kind in self.all.values() {
-            let part = ratio(kind.slices, lasted);
-            let weight = part * stood / kind.windows.stood;
+            let weight = ratio(kind.slices, seen) * time / kind.windows.stood;
             let slowing = kind.slowing(slowing);
             for (stack, of_stack) in &kind.windows.shown {
                 let (shown, reckoned) = sums.entry(*stack).or_default();
@@ -93,9 +95,14 @@ impl Kinds {
         sums.filter(|it| it.shown > 0).collect()
     }
 
+    /// How long all kinds lasted together, in slices.
+    fn slices(&self) -> u64 {
+        self.all.values().map(|kind| kind.slices).sum()
+    }
+
     /// Joins kinds that cannot stand for themselves with what their callers do, innermost first.
     fn join(&mut self, functions: &StackTable) {
-        let all: u64 = self.all.values().map(|kind| kind.slices).sum();
+        let all = self.slices();
         let mut waiting: Vec<(usize, StackId)> = (self.all.keys())
             .map(|kind| (functions.frames_of(*kind).count(), *kind))
             .collect();

@@ -41,7 +41,7 @@ pub(super) fn spacing(price: f64, needed: f64, earning: f64) -> (f64, bool) {
 /// What it could not do for lack of time, it would have done; but not more than there was to do,
 /// nor more than fits in beside its pauses: these last as long with probes as without.
 pub(super) fn slowing(passed: Passed, age: f64, pace: Option<f64>) -> f64 {
-    let Busy { time, cost } = passed.busy;
+    let Busy { time, cost, .. } = passed.busy;
     // The clock may be wrong by as much as the window is long.
     let most = age * pace.unwrap_or_default().max(1.0);
     let most = Duration::try_from_secs_f64(most).unwrap_or(Duration::MAX);
@@ -92,7 +92,11 @@ mod tests {
             cpu: micros(cpu),
             cost,
             besides: Duration::ZERO,
-            busy: Busy { time, cost },
+            busy: Busy {
+                time,
+                cost,
+                hits: 1,
+            },
         }
     }
 

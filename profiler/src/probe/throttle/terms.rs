@@ -54,8 +54,7 @@ impl AddAssign for Passed {
         self.cpu = self.cpu.saturating_add(more.cpu);
         self.cost = self.cost.saturating_add(more.cost);
         self.besides = self.besides.saturating_add(more.besides);
-        self.busy.time = self.busy.time.saturating_add(more.busy.time);
-        self.busy.cost = self.busy.cost.saturating_add(more.busy.cost);
+        self.busy += more.busy;
     }
 }
 
@@ -66,6 +65,16 @@ pub struct Busy {
     pub time: Duration,
     /// What the probes took of it.
     pub cost: Duration,
+    /// How often they were hit.
+    pub hits: u32,
+}
+
+impl AddAssign for Busy {
+    fn add_assign(&mut self, more: Self) {
+        self.time = self.time.saturating_add(more.time);
+        self.cost = self.cost.saturating_add(more.cost);
+        self.hits = self.hits.saturating_add(more.hits);
+    }
 }
 
 /// For how long probes are open, and what that stands for.

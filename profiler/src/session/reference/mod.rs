@@ -14,7 +14,7 @@ use profiler_common::cookie::Place;
 use super::{channel::Means, clock::Clock, cost::CostModel};
 use crate::{
     aggregate::{Comparison, Correction},
-    probe::{Links, Passed, Probe, ProbeError, Site, SiteProgram},
+    probe::{Busy, Links, Passed, Probe, ProbeError, Site, SiteProgram},
     source::PlannedSites,
     units::Pid,
 };
@@ -56,6 +56,15 @@ const KNOWN_HITS: f64 = 30.0;
 const DEAR: f64 = 1.2;
 /// … and no more than so many.
 const DEAREST: f64 = 3.0;
+
+/// A target that comes to rare places so many times as often in a window as before it, and by so
+/// many hits more, does something else now: that is no comparison.
+const FASTER: f64 = 2.0;
+const BY_CHANCE: f64 = 10.0;
+
+/// Each hit leaves the target at least so much for its own work, as far as the model tells. How much
+/// less it leaves where objects are close together is known of all such windows together.
+const LEAST_LEFT: Duration = Duration::from_nanos(400);
 
 /// By no larger factor do windows differ from what their hits tell.
 const MOST: f64 = 60.0;
@@ -113,8 +122,8 @@ struct Window {
     chosen_hits: u32,
     /// What hits cost, by the model of costs.
     cost: Duration,
-    /// For how long one hit came right after the other.
-    busy: Duration,
+    /// When one hit came right after the other.
+    busy: Busy,
 }
 
 impl Window {
@@ -129,7 +138,9 @@ impl Window {
 
     /// By how much hits slowed the target down, as far as the model of costs tells, in times.
     fn crowding(&self) -> f64 {
-        (1.0 - self.share().min(Correction::MOST_CROWDED)).recip() - 1.0
+        let cost = self.cost.as_secs_f64();
+        let least = LEAST_LEFT.as_secs_f64() * f64::from(self.busy.hits.max(1));
+        cost / (self.seconds() - cost).max(least)
     }
 }
 
@@ -244,13 +255,13 @@ impl Reference {
 
     /// All of what has happened from here on is in the window.
     pub(super) fn began(&mut self) {
-        (self.window.cost, self.window.busy) = (Duration::ZERO, Duration::ZERO);
+        (self.window.cost, self.window.busy) = (Duration::ZERO, Busy::default());
     }
 
     /// So much has happened in the window since the last call.
     pub(super) fn charge(&mut self, passed: Passed) {
         self.window.cost += passed.cost;
-        self.window.busy += passed.busy.time;
+        self.window.busy += passed.busy;
     }
 
     /// The window has closed that was to be so long, after which the throttle says that what was
@@ -267,7 +278,7 @@ impl Reference {
             times: (self.learnt.slowing(crowding)).map_or(by_model, |slowing| early * slowing),
             early,
             crowding,
-            busy: (self.window.busy.as_secs_f64() / seconds).min(1.0),
+            busy: (self.window.busy.time.as_secs_f64() / seconds).min(1.0),
         }
     }
 
@@ -301,6 +312,9 @@ impl Reference {
             return;
         };
         let in_window = f64::from(window.chosen_hits) / window.seconds();
+        if f64::from(window.chosen_hits) > FASTER * alone * window.seconds() + BY_CHANCE {
+            return;
+        }
         self.compared = Some(Comparison {
             time: window.from,
             alone,
