@@ -15,7 +15,7 @@ use crate::{
 
 /// A kind whose comparisons rest on so many hits is half of itself and half of all kinds, if it has
 /// no pauses.
-const FEW_HITS: f64 = 5.0;
+const FEW_HITS: f64 = 12.0;
 
 /// By no larger factor does the crowding of windows tell what they miss.
 const SLOWEST: f64 = 100.0;

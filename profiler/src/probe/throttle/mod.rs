@@ -64,7 +64,7 @@ const LOSSES: f64 = 8.0;
 /// How long the price of a window is remembered, in seconds of open windows.
 const COST_MEMORY: f64 = 0.05;
 /// How long it is remembered how busy the target is, in seconds.
-const WORK_MEMORY: f64 = 0.5;
+const WORK_MEMORY: f64 = 2.0;
 /// How long it is remembered how busy it is while nothing slows it down, in seconds. What it does
 /// in a window is compared with that, so it must not be of another phase.
 const PACE_MEMORY: f64 = 0.4;
