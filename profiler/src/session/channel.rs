@@ -26,6 +26,9 @@ const MANY_HITS: f64 = 0.9;
 /// but takes them away on time, and not when the next look happens to come.
 const BRIEF: Duration = Duration::from_millis(5);
 
+/// No window of probes that are hit rarely is shorter, in seconds: it would show too little.
+const BRIEFEST_OF_RARE: f64 = 0.004;
+
 /// Where the target runs, heaptide works in its place while it opens a window, and no longer than
 /// that while it closes one …
 const IN_ITS_PLACE: f64 = 2.0;
@@ -113,10 +116,13 @@ pub(super) enum Shift {
 impl Channel {
     /// A closed channel, whose probes may take this part of the target's time.
     pub(super) fn new(class: SiteClass, limit: f64, timing: Timing) -> Self {
+        let is_rare = class != SiteClass::Objects;
+        let briefest = if is_rare { BRIEFEST_OF_RARE } else { 0.0 };
+        let briefest = timing.briefest.max(briefest);
         Self {
             class,
             links: Links::default(),
-            throttle: Throttle::new(limit, timing),
+            throttle: Throttle::new(limit, Timing { briefest, ..timing }),
             opening: None,
             is_interrupted: false,
             postponed: Passed::default(),
@@ -152,7 +158,7 @@ impl Channel {
                 self.is_interrupted = false;
                 let at = now;
                 let correction = self.correct(at, correction);
-                let is_quick = self.has_probes() && self.is_quick(probe);
+                let is_quick = self.has_probes() && self.has_many_hits() && self.is_quick(probe);
                 Outcome {
                     shifts: vec![(self.class, Shift::Closed { at, correction })],
                     closed: std::mem::take(&mut self.links),
@@ -176,13 +182,13 @@ impl Channel {
         means: Means,
     ) -> Outcome {
         let mut outcome = Outcome::default();
+        self.opening = Some(opening);
         if opening.length.is_some() && self.is_quick(probe) {
             outcome.unneeded = probe.make_ready();
             outcome.urgency = Some(self.urgency(pid));
         }
         let start = thread_time();
         self.is_interrupted = false;
-        self.opening = Some(opening);
         if opening.length.is_some() {
             match self.look_alone(probe, (pid, plan), means) {
                 Ok(links) => {
@@ -228,7 +234,8 @@ impl Channel {
 
     /// Whether its probes are written and taken away so often that it has to be quick, and can be.
     fn is_quick(&self, probe: &Probe) -> bool {
-        self.has_many_hits() && probe.has_multi_links()
+        let is_brief = self.has_many_hits() || self.brief_length().is_some();
+        is_brief && probe.has_multi_links()
     }
 
     /// Attaches the probes of a window.
@@ -242,7 +249,7 @@ impl Channel {
         let class = self.class;
         let of_class = || (plan.sites.iter()).filter(move |planned| planned.class == class);
         let all = of_class().map(|planned| planned.sites.len()).sum();
-        if self.is_quick(probe) && opening.length.is_some() {
+        if self.has_many_hits() && self.is_quick(probe) && opening.length.is_some() {
             self.places.choose(all, now);
         } else {
             self.places.choose_all();

@@ -13,8 +13,9 @@ const KERNEL_EVENT_COST: Duration = Duration::from_nanos(200);
 /// of bytearrays, by what the loops lost.
 const AFTERMATH: Duration = Duration::from_nanos(250);
 
-/// The same of a hit that stands alone, with 3 µs of the target's own work before the next one. Measured at 440
-/// to 840 ns, by how often loops that know their pace were said to come to a rare place.
+/// The same of a hit that stands alone, with some microseconds of the target's own work before the
+/// next one. Measured at 440 to 840 ns, by how often loops that know their pace were said to come
+/// to a rare place.
 const AFTERMATH_ALONE: Duration = Duration::from_nanos(450);
 
 /// Turns counts into processor time.

@@ -10,27 +10,24 @@ use super::{
     causes::Causes,
     channel::{Channel, Means, Outcome, Shift},
     clock::Clock,
-    cost::{CostModel, Costs},
+    close_hits::CloseHits,
     elders::ElderWatch,
     gauge::Gauge,
+    ledger::{CostLedger, Reading},
     limits::Limits,
     pace::Pace,
     self_test::{Failure, SelfTest},
     traffic::SocketWatch,
 };
 use crate::{
-    probe::{Busy, HandedOut, Links, Passed, Probe, ProcessCounters, Record},
-    process::{
-        census::{Figures, processor_time},
-        identity::Identity,
-    },
-    profile::{Census, ClassCensus, ProcessKey, own_time},
+    probe::{Busy, HandedOut, Happening, Links, Passed, Probe, Record},
+    process::{census::Figures, identity::Identity},
+    profile::{Census, ClassCensus, ProcessKey},
     python::{
         mimalloc::MimallocCensus,
         pools::{PoolCensus, Pools},
     },
     source::{Plan, SiteClass},
-    units::Pid,
 };
 
 /// How often Python's heap is read.
@@ -55,6 +52,7 @@ pub(super) struct Followed {
     is_held_back: bool,
     awaits_turn: bool,
     gauge: Gauge,
+    block_hits: CloseHits,
     ledger: CostLedger,
     self_test: SelfTest,
     /// What was read when a brief window was over, until it is booked.
@@ -67,38 +65,6 @@ pub(super) struct Followed {
     last_heap: Option<PoolCensus>,
     last_mimalloc: Option<MimallocCensus>,
     pub(super) causes: Causes,
-}
-
-/// What the kernel tells of a process at a moment.
-#[derive(Clone, Copy, Debug)]
-struct Reading {
-    at: Duration,
-    counters: ProcessCounters,
-    /// `None` if it is gone.
-    cpu: Option<Duration>,
-}
-
-impl Reading {
-    /// `None` if the kernel half does not follow it.
-    fn of(pid: Pid, probe: &Probe, at: Duration) -> Option<Self> {
-        Some(Self {
-            at,
-            counters: probe.counters(pid)?,
-            cpu: processor_time(pid),
-        })
-    }
-}
-
-/// What has been spent on a process so far.
-#[derive(Default)]
-struct CostLedger {
-    last: ProcessCounters,
-    cost: Duration,
-    runs: u64,
-    cpu: Duration,
-    /// Processor time that it used while it was followed, but for that of the probes.
-    own_cpu: Duration,
-    paid_until: Duration,
 }
 
 impl Followed {
@@ -115,6 +81,7 @@ impl Followed {
             is_held_back: false,
             awaits_turn: false,
             gauge: Gauge::default(),
+            block_hits: CloseHits::default(),
             ledger: CostLedger::default(),
             self_test: SelfTest::default(),
             read_ahead: None,
@@ -186,28 +153,41 @@ impl Followed {
         {
             outcome.append(self.pay_once(probe, (reading, means), &opened));
         }
-        if opened.contains(&SiteClass::Objects) {
-            self.wait_for_brief_window(probe, means.clock, &mut outcome);
-        }
+        self.wait_for_brief_windows(&opened, (probe, means.clock), &mut outcome);
         outcome
     }
 
-    /// If the window that has just opened is brief, waits for its end, and takes its probes away.
-    /// What they have shown and cost is booked when the records have been taken in.
+    /// Of the windows that have just opened, waits for the ends of those that are brief, and takes
+    /// their probes away. What they have shown and cost is booked when the records have been taken
+    /// in.
     #[expect(
         clippy::disallowed_methods,
         reason = "a window is a time and nothing else"
     )]
-    fn wait_for_brief_window(&mut self, probe: &Probe, clock: Clock, outcome: &mut Outcome) {
-        let Some(length) = self.objects.brief_length() else {
-            return;
-        };
-        thread::sleep(length);
-        let end = clock.now();
-        self.self_test.closed(end);
-        self.read_ahead = Reading::of(self.identity.pid, probe, end);
+    fn wait_for_brief_windows(
+        &mut self,
+        opened: &[SiteClass],
+        (probe, clock): (&Probe, Clock),
+        outcome: &mut Outcome,
+    ) {
+        let start = clock.now();
+        let mut brief: Vec<(Duration, &mut Channel)> = [&mut self.objects, &mut self.blocks]
+            .into_iter()
+            .filter(|channel| opened.contains(&channel.class()))
+            .filter_map(|channel| Some((channel.brief_length()?, channel)))
+            .collect();
+        brief.sort_by_key(|(length, _)| *length);
         // First those that are hit.
-        let mut links = self.objects.take_links_of_window();
+        let mut links = Links::default();
+        for (length, channel) in brief {
+            thread::sleep((start + length).saturating_sub(clock.now()));
+            let end = clock.now();
+            if channel.class() == SiteClass::Objects {
+                self.self_test.closed(end);
+            }
+            self.read_ahead = Reading::of(self.identity.pid, probe, end);
+            links.append(channel.take_links_of_window());
+        }
         links.append(std::mem::take(&mut outcome.closed));
         outcome.closed = links;
     }
@@ -224,8 +204,8 @@ impl Followed {
         };
         let now = reading.at;
         let dearness = self.objects.dearness();
-        let gauge = &mut self.gauge;
-        let (costs, busy) = (self.ledger).book(&reading.counters, (means.model, dearness), gauge);
+        let hits = (&mut self.gauge, &mut self.block_hits);
+        let (costs, busy) = (self.ledger).book(&reading.counters, (means.model, dearness), hits);
         let (own, cpu) = self.ledger.time_passed(&reading, costs);
         let opening = if just_opened.contains(&SiteClass::Objects) {
             self.objects.price_of_opening()
@@ -243,12 +223,16 @@ impl Followed {
         };
         let of_objects = Passed {
             besides: costs.besides + opening,
-            busy,
+            busy: busy.objects,
             ..passed(costs.objects + costs.counted)
+        };
+        let of_blocks = Passed {
+            busy: busy.blocks,
+            ..passed(costs.blocks)
         };
         for (channel, passed) in [
             (&mut self.pools, passed(costs.pools)),
-            (&mut self.blocks, passed(costs.blocks)),
+            (&mut self.blocks, of_blocks),
             (&mut self.objects, of_objects),
         ] {
             if self.is_held_back && channel.has_many_hits() && !channel.is_open() {
@@ -289,9 +273,19 @@ impl Followed {
         self.sockets.look_for_listeners(probe, pid, Instant::now());
     }
 
-    /// A probe of small objects was hit. Returns for how many hits this one stands because of its
-    /// place.
-    pub(super) fn hit(&mut self, record: &Record, time: Duration, object: &HandedOut) -> u32 {
+    /// A probe was hit. Returns for how many hits this one stands because of its place.
+    pub(super) fn hit(&mut self, record: &Record, time: Duration) -> u32 {
+        match &record.what {
+            Happening::ObjectTaken(object) => self.hit_object(record, time, object),
+            Happening::BlockAllocated { .. } | Happening::BlockFreed { .. } => {
+                self.block_hits.hit(record.tid, record.time_ns);
+                1
+            }
+            _ => 1,
+        }
+    }
+
+    fn hit_object(&mut self, record: &Record, time: Duration, object: &HandedOut) -> u32 {
         let plan = self.plan.as_ref();
         if let Some(count) = object.pool_count
             && let Some(pools) = plan.and_then(|plan| plan.pools.as_ref())
@@ -441,55 +435,5 @@ impl Followed {
     fn heap_reader(&self) -> Option<(Rc<Pools>, crate::process::memory::Memory)> {
         let plan = self.plan.as_ref().filter(|plan| plan.mimalloc.is_none())?;
         Some((Rc::clone(plan.pools.as_ref()?), plan.memory.clone()))
-    }
-}
-
-impl CostLedger {
-    /// Books the difference to the last counts, and returns what it cost, and when the process was
-    /// surely busy. The gauge knows better than the model what a hit of an object's probe costs.
-    fn book(
-        &mut self,
-        counters: &ProcessCounters,
-        (model, dearness): (CostModel, f64),
-        gauge: &mut Gauge,
-    ) -> (Costs, Busy) {
-        let mut costs = model.since(&self.last, counters);
-        let (last, now) = (self.last.objects, counters.objects);
-        let hits = now.count.saturating_sub(last.count);
-        let handlers = now.handlers.saturating_sub(last.handlers);
-        let mut busy = Busy::default();
-        if let Ok(hits @ 1..) = u32::try_from(hits) {
-            let hit = gauge.cost(hits, handlers, costs.objects / hits);
-            costs.objects = hit * hits;
-            costs.besides = costs.objects.mul_f64((dearness - 1.0).max(0.0));
-            busy = gauge.busy(hit);
-        }
-        self.last = *counters;
-        self.cost += costs.total();
-        let runs = [
-            counters.kernel,
-            counters.blocks,
-            counters.pools,
-            counters.objects,
-            counters.counted,
-        ];
-        self.runs = runs.into_iter().map(|runs| runs.count).sum();
-        (costs, busy)
-    }
-
-    /// The time that the process had for itself since the last call, and the processor time that
-    /// it used.
-    fn time_passed(&mut self, reading: &Reading, costs: Costs) -> (Duration, Duration) {
-        let cpu = reading.cpu.unwrap_or(self.cpu);
-        let spent = if self.cpu.is_zero() {
-            Duration::ZERO
-        } else {
-            cpu.saturating_sub(self.cpu)
-        };
-        let passed = reading.at.saturating_sub(self.paid_until);
-        self.cpu = cpu;
-        self.own_cpu += spent.saturating_sub(costs.total());
-        self.paid_until = reading.at;
-        (own_time(spent, passed).saturating_sub(costs.total()), spent)
     }
 }

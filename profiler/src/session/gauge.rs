@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use super::close_hits::CloseHits;
 use crate::probe::Busy;
 
 /// The part of the gaps that are taken for bare hits: what is below is luck, what is above, the
@@ -31,10 +32,6 @@ const RARE: usize = 30;
 /// Hits are dense if most of the time between them is theirs.
 const DENSE: u64 = 2;
 
-/// A thread that hits probes so soon after one another, in nanoseconds, was on a processor all the
-/// time.
-const CLOSE: u64 = 200_000;
-
 /// So many gaps tell enough, and so many are kept.
 const ENOUGH: usize = 200;
 const MOST: usize = 20_000;
@@ -45,23 +42,17 @@ const REMEMBERED: usize = 100;
 /// Gaps between the hits of the threads of one process.
 #[derive(Debug, Default)]
 pub(super) struct Gauge {
-    last: HashMap<u32, Hit>,
+    /// Whether the stack of each thread was looked at when it hit a probe last.
+    had_stack: HashMap<u32, bool>,
     plain: Vec<u64>,
     with_stack: Vec<u64>,
-    /// The sum of gaps between hits that were close, and their number, since it was asked for.
-    close: (u64, u32),
+    close: CloseHits,
     /// What the programs took since probes opened, and how often they ran.
     handlers: (Duration, u32),
     /// What a trap costs without its program, by what was seen since probes opened …
     trap: Option<Duration>,
     /// … and in the windows before.
     traps: VecDeque<Duration>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Hit {
-    time_ns: u64,
-    has_stack: bool,
 }
 
 impl Gauge {
@@ -80,16 +71,11 @@ impl Gauge {
 
     /// A thread hit a probe at this time, and its stack was looked at or not.
     pub(super) fn hit(&mut self, thread: u32, time_ns: u64, has_stack: bool) {
-        let hit = Hit { time_ns, has_stack };
-        let Some(last) = self.last.insert(thread, hit) else {
+        let had_stack = self.had_stack.insert(thread, has_stack);
+        let (Some(had_stack), Some(gap)) = (had_stack, self.close.hit(thread, time_ns)) else {
             return;
         };
-        let gap = time_ns.saturating_sub(last.time_ns);
-        if gap <= CLOSE {
-            self.close.0 += gap;
-            self.close.1 += 1;
-        }
-        let gaps = if last.has_stack {
+        let gaps = if had_stack {
             &mut self.with_stack
         } else {
             &mut self.plain
@@ -100,17 +86,9 @@ impl Gauge {
     }
 
     /// The time since the last call in which threads were surely on processors, and how much of
-    /// that the hits took, of which each costs so much.
-    ///
-    /// The kernel brings the clock of a thread that runs up to date at its ticks, every 1 to 10 ms,
-    /// which is about as long as a window. But while hits follow upon one another, the thread runs.
-    pub(super) fn busy(&mut self, hit: Duration) -> Busy {
-        let (time, hits) = std::mem::take(&mut self.close);
-        Busy {
-            time: Duration::from_nanos(time),
-            cost: hit.saturating_mul(hits),
-            hits,
-        }
+    /// that the hits took, if all of them cost so much.
+    pub(super) fn busy(&mut self, cost: Duration) -> Busy {
+        self.close.busy(cost)
     }
 
     /// What so many hits cost each, of which the programs took `handlers`, where it should be
@@ -261,9 +239,9 @@ mod tests {
         gauge.hit(1, 50_000_000, false);
         gauge.hit(1, 50_001_000, false);
         let hit = Duration::from_nanos(900);
-        let busy = gauge.busy(hit);
+        let busy = gauge.busy(hit * 13);
         assert_eq!(busy.time, Duration::from_micros(11));
-        assert_eq!(busy.cost, hit * 11);
+        assert_eq!((busy.hits, busy.cost), (11, hit * 11));
         assert_eq!(gauge.busy(hit), Busy::default());
     }
 }

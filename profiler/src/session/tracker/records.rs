@@ -25,7 +25,8 @@ impl Tracker {
             Happening::Execed => self.execed(record.pid, time),
             Happening::Exited => self.exited(record.pid, time),
             _ => {
-                let stands_for = self.hit(record, time);
+                let followed = self.followed.get_mut(&record.pid);
+                let stands_for = followed.map_or(1, |followed| followed.hit(record, time));
                 if let Some(mut event) = self.translator.translate(record, time) {
                     if let What::ObjectTaken { times, .. } = &mut event.what {
                         *times = stands_for;
@@ -40,14 +41,6 @@ impl Tracker {
             }
         }
         time
-    }
-
-    /// If a probe of small objects was hit, for how many hits this one stands because of its place.
-    fn hit(&mut self, record: &Record, time: Duration) -> u32 {
-        match (&record.what, self.followed.get_mut(&record.pid)) {
-            (Happening::ObjectTaken(object), Some(followed)) => followed.hit(record, time, object),
-            _ => 1,
-        }
     }
 
     /// Finds out why a forked process no longer shares a page that it touched.
