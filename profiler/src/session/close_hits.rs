@@ -1,7 +1,7 @@
 //! Hits of probes that follow closely upon one another.
 //!
-//! The kernel brings the clock of a thread that runs up to date at its ticks, every 1 to 10 ms, which
-//! is about as long as a window. But while hits follow upon one another, the thread runs.
+//! The kernel brings the clock of a thread that runs up to date at its ticks, every 1 to 10 ms,
+//! which is about as long as a window. But while hits follow upon one another, the thread runs.
 
 use std::{collections::HashMap, time::Duration};
 

@@ -82,7 +82,7 @@ fn unequal() -> Seen {
 fn what_too_few_windows_saw_counts_for_more() {
     let one = unequal().reckoned(&["main", "one"]).unwrap();
     let other = unequal().reckoned(&["main", "other"]).unwrap();
-    // The windows of the one stand for as long as it lasted, those of the other for a third of that.
+    // The windows of the one stand for as long as it lasted, those of the other for a third.
     assert!((0.97..1.03).contains(&one), "{one}");
     assert!((2.9..3.1).contains(&other), "{other}");
 }

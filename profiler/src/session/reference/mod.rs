@@ -62,8 +62,8 @@ const DEAREST: f64 = 3.0;
 const FASTER: f64 = 2.0;
 const BY_CHANCE: f64 = 10.0;
 
-/// Each hit leaves the target at least so much for its own work, as far as the model tells. How much
-/// less it leaves where objects are close together is known of all such windows together.
+/// Each hit leaves the target at least so much for its own work, as far as the model tells. How
+/// much less it leaves where objects are close together is known of all such windows together.
 const LEAST_LEFT: Duration = Duration::from_nanos(400);
 
 /// By no larger factor do windows differ from what their hits tell.
