@@ -11,6 +11,9 @@ use crate::probe::Busy;
 /// time.
 const CLOSE: u64 = 200_000;
 
+/// Threads come and go: if more of them are known than this, all are forgotten.
+const MOST_THREADS: usize = 4096;
+
 /// The hits of the threads of one process, since it was asked for them.
 #[derive(Debug, Default)]
 pub(super) struct CloseHits {
@@ -42,6 +45,9 @@ impl CloseHits {
             std::mem::take(&mut self.all),
         );
         let time = Duration::from_nanos(std::mem::take(&mut self.time_ns));
+        if self.last.len() > MOST_THREADS {
+            self.last.clear();
+        }
         let part = f64::from(close) / f64::from(all.max(1));
         Busy {
             time,

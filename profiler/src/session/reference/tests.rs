@@ -145,3 +145,90 @@ fn what_hits_cost_is_no_part_of_the_time_in_which_they_came() {
     assert_eq!(natural_rate(100, 0.2, 1.0), Some(125.0));
     assert_eq!(natural_rate(100, 0.6, 1.0), None);
 }
+
+/// A target that makes a burst of objects, a tenth of a microsecond each, pauses for as long, and
+/// begins again. The first tenth of each burst is made at one place, the others at another one, and
+/// one in fifty of all at a third one, which is rare.
+struct Bursts {
+    objects: u32,
+    now: Duration,
+}
+
+impl Bursts {
+    const OWN: f64 = 1e-7;
+
+    /// When the `number`th object after the beginning of a burst is made, in seconds of the
+    /// target's own time.
+    fn due(&self, number: u32) -> f64 {
+        let bursts = number / self.objects;
+        Self::OWN * f64::from(number + bursts * self.objects)
+    }
+
+    /// It goes through a window that opens so far in a burst or in the pause after it. Returns for
+    /// how many objects of the first place and of the second one stands what is seen in it.
+    fn window(&mut self, reference: &mut Reference, phase: f64) -> [f64; 2] {
+        let cycle = 2.0 * Self::OWN * f64::from(self.objects);
+        reference.settle(0);
+        reference.choose();
+        if !reference.chosen.is_empty() {
+            reference.window.alone = Some(f64::from(self.objects) / 50.0 / cycle);
+        }
+        let (start, end) = (self.now, self.now + LENGTH / 4);
+        reference.opened(start, end);
+        let (mut seen, mut hits) = ([0.0; 2], 0.0);
+        for number in 0.. {
+            let due = self.due(number) - phase * cycle;
+            let time = start + Duration::from_secs_f64((due + hits * REAL).max(0.0));
+            if time >= end {
+                break;
+            }
+            if due < 0.0 {
+                continue;
+            }
+            hits += 1.0;
+            let is_first = number % self.objects < self.objects / 10;
+            let place = if number % 50 == 7 {
+                2
+            } else {
+                u16::from(!is_first)
+            };
+            reference.saw(Place(place), time);
+            seen[usize::from(!is_first)] += 1.0;
+            reference.charge(Passed {
+                cost: MODELLED,
+                busy: Busy {
+                    hits: 1,
+                    ..Busy::default()
+                },
+                ..Passed::default()
+            });
+        }
+        self.now += Duration::from_secs(1);
+        let correction = reference.correct(end, LENGTH / 4, 2.0);
+        seen.map(|hits| hits * correction.times)
+    }
+}
+
+#[test]
+fn bursts_count_by_all_of_their_parts() {
+    let (mut target, mut reference) = (
+        Bursts {
+            objects: 3000,
+            now: Duration::from_secs(1),
+        },
+        Reference::default(),
+    );
+    let mut sums = [0.0; 2];
+    for number in 0..4000_u32 {
+        // By the golden ratio, any phase is as likely as another one.
+        let phase = (f64::from(number) * 0.618_034).fract();
+        let seen = target.window(&mut reference, phase);
+        if number >= 400 {
+            (0..2).for_each(|place| sums[place] += seen[place]);
+        }
+    }
+    let all = 3600.0 * (LENGTH / 4).as_secs_f64() / (2.0 * Bursts::OWN);
+    check(sums[0] + sums[1], all);
+    let first = sums[0] / (sums[0] + sums[1]);
+    assert!((0.07..0.16).contains(&first), "{first}");
+}
