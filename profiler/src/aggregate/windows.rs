@@ -43,15 +43,6 @@ pub struct Correction {
 }
 
 impl Correction {
-    /// Of a window that opened in a pause of the target: what it shows stands for little more than
-    /// itself.
-    pub const IN_PAUSE: Self = Self {
-        times: 1e-6,
-        early: 1.0,
-        crowding: 0.0,
-        busy: 0.0,
-    };
-
     /// So many times as much, without looking closer.
     pub const fn of(times: f64) -> Self {
         Self {
@@ -129,7 +120,7 @@ impl Windows {
             last.until = last.until.min(at);
             if last.is_sample() {
                 // What was seen stands for itself, whatever it would have been without probes.
-                last.weight = 1.0 + (last.weight - 1.0) * correction.times;
+                last.weight = 1.0 + (last.weight - 1.0) * correction.times.max(1.0);
                 *corrected = correction;
             }
         }

@@ -7,13 +7,10 @@
 //! these places are come to without any probes. By so many times as they are hit less often in
 //! the window, the target was slower in it.
 
-mod starts;
-
 use std::{thread, time::Duration};
 
 use profiler_common::cookie::Place;
 
-use self::starts::Starts;
 use super::{channel::Means, clock::Clock, cost::CostModel};
 use crate::{
     aggregate::{Comparison, Correction},
@@ -112,7 +109,6 @@ pub(super) struct Reference {
     /// What came of the comparison that was made last.
     compared: Option<Comparison>,
     learnt: Learnt,
-    starts: Starts,
 }
 
 /// A window in which all probes were open, and what was seen before it.
@@ -122,10 +118,6 @@ struct Window {
     alone: Option<f64>,
     from: Duration,
     until: Duration,
-    /// When the first hit came.
-    first: Option<Duration>,
-    /// Whether it opened in a pause of the target.
-    is_in_pause: bool,
     /// Hits of the chosen places.
     chosen_hits: u32,
     /// What hits cost, by the model of costs.
@@ -202,7 +194,6 @@ impl Reference {
             *hits += 1.0;
         }
         if (self.window.from..self.window.until).contains(&time) {
-            self.window.first.get_or_insert(time);
             self.window.chosen_hits += u32::from(self.chosen.contains(&place));
         }
     }
@@ -283,16 +274,8 @@ impl Reference {
         }
         let early = (length.as_secs_f64() / seconds).max(1.0);
         let crowding = self.window.crowding();
-        let slowing = self.learnt.slowing(crowding);
-        if let Some(first) = self.window.first {
-            let after = first.saturating_sub(self.window.from);
-            self.window.is_in_pause = self.starts.is_in_pause(after, length, slowing);
-        }
-        if self.window.is_in_pause {
-            return Correction::IN_PAUSE;
-        }
         Correction {
-            times: slowing.map_or(by_model, |slowing| early * slowing),
+            times: (self.learnt.slowing(crowding)).map_or(by_model, |slowing| early * slowing),
             early,
             crowding,
             busy: (self.window.busy.time.as_secs_f64() / seconds).min(1.0),
@@ -328,26 +311,21 @@ impl Reference {
         let Some(alone) = window.alone.filter(|_| is_whole) else {
             return;
         };
-        let hits = if window.is_in_pause {
-            0
-        } else {
-            window.chosen_hits
-        };
-        let in_window = f64::from(hits) / window.seconds();
-        if f64::from(hits) > FASTER * alone * window.seconds() + BY_CHANCE {
+        let in_window = f64::from(window.chosen_hits) / window.seconds();
+        if f64::from(window.chosen_hits) > FASTER * alone * window.seconds() + BY_CHANCE {
             return;
         }
         self.compared = Some(Comparison {
             time: window.from,
             alone,
             in_window,
-            hits,
+            hits: window.chosen_hits,
             crowding: window.crowding(),
         });
         let learnt = &mut self.learnt;
         learnt.forget();
         learnt.windows += 1.0;
-        learnt.hits += f64::from(hits);
+        learnt.hits += f64::from(window.chosen_hits);
         learnt.alone += alone;
         learnt.in_window += in_window;
         learnt.crowded += in_window * window.crowding();
