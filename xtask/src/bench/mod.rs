@@ -37,6 +37,12 @@ enum Bench {
         #[arg(required = true)]
         pythons: Vec<PathBuf>,
     },
+    /// What steady loops are said to allocate for each operation, against `--exact`; as root
+    Operations {
+        /// Interpreters
+        #[arg(required = true)]
+        pythons: Vec<PathBuf>,
+    },
     /// What a probe of small objects costs each time, with a stack of 20 frames; as root
     Handler {
         /// Interpreters
@@ -66,7 +72,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     match &options.bench {
         Bench::Report => report(),
         Bench::Compare { python } => drive("compare.py", &[], std::slice::from_ref(python)),
-        Bench::Overhead { pythons } => overhead(pythons),
+        Bench::Overhead { pythons } => drive_workloads("overhead.py", pythons),
+        Bench::Operations { pythons } => drive_workloads("operations.py", pythons),
         Bench::Handler { pythons } => drive("handler.py", &[], pythons),
         Bench::Growth(options) => growth::run(options),
         Bench::Accuracy { pythons } => drive("accuracy.py", &[], pythons),
@@ -83,7 +90,8 @@ fn build() -> Result<PathBuf> {
     Ok(target().join("release"))
 }
 
-fn overhead(pythons: &[PathBuf]) -> Result<()> {
+/// Runs a program of docs/benchmarks whose workloads import packages.
+fn drive_workloads(program: &str, pythons: &[PathBuf]) -> Result<()> {
     let packages = target().join("bench");
     for python in pythons {
         let version = "import sys; print('%d.%d' % sys.version_info[:2])";
@@ -98,7 +106,7 @@ fn overhead(pythons: &[PathBuf]) -> Result<()> {
                 .run()?;
         }
     }
-    drive("overhead.py", &[&packages], pythons)
+    drive(program, &[&packages], pythons)
 }
 
 /// Runs a program of docs/benchmarks with heaptide and interpreters; the first one runs it, too.
