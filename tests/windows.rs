@@ -49,8 +49,8 @@ fn a_program_in_crowded_windows_allocates_what_it_counts() {
     }
 }
 
-/// Where larger blocks come that often, windows show them, too. These were too short and ended late,
-/// and the program was said to allocate a quarter of what it does.
+/// Where larger blocks come that often, windows show them, too. These were too short and ended
+/// late, and the program was said to allocate a quarter of what it does.
 #[test]
 fn larger_blocks_that_windows_show_are_as_many_as_are_counted() {
     for python in two_builds() {
